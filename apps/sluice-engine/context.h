@@ -1,0 +1,48 @@
+// Context: the surroundings in which a command runs.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/config.h"
+#include "base/invocation.h"
+#include "base/settings.h"
+#include "console.h"
+#include "flow/progress.h"
+#include "folders.h"
+#include "io/stop.h"
+#include "io/task.h"
+#include "store/registry.h"
+#include "telemetry/log.h"
+
+namespace sluice::cli {
+
+// Made once by main, before the command runs. The loop is not running yet: a command that waits for
+// something runs it.
+struct Context {
+  Context(const Invocation& invocation, Config file, std::string file_path, Getenv getenv);
+
+  // The value of a setting by the name of its environment variable, from flag, environment or config
+  // file; none if it is not set anywhere.
+  [[nodiscard]] std::optional<Setting> setting(std::string_view variable) const;
+
+  // What a backend needs. Valid as long as the context.
+  [[nodiscard]] store::Environment store_environment();
+
+  const Invocation& invocation;
+  Config config;
+  std::string config_path;
+  Getenv environment;
+  Folders folders;
+  Console console;
+  Log log;
+  io::Loop loop;
+  io::Stop stop;
+  flow::Progress progress;
+  // `sluice jobs resume` runs the command of a job: the id of its journal.
+  std::optional<std::string> resume_job;
+};
+
+}  // namespace sluice::cli

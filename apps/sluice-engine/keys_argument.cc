@@ -1,0 +1,44 @@
+#include "keys_argument.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "bulk/entry_writer.h"
+
+namespace sluice::cli {
+
+Result<KeysArgument> KeysArgument::make(std::span<const std::string> keys, bulk::Selection& selection) {
+  if (selection.keys_file || selection.all) {
+    return fail(ErrorCode::invalid_argument,
+                "keys were named: leave out {}", selection.all ? "--all-keys" : "--keys-file");
+  }
+  const int file = ::memfd_create("keys", MFD_CLOEXEC);
+  if (file < 0) return std::unexpected(system_error(errno, "keep the keys in memory"));
+  KeysArgument argument(file);
+  bulk::EntryWriter writer({.format = bulk::Format::keys, .nul = true});
+  std::string text;
+  for (const std::string& key : keys) {
+    if (key.empty()) return fail(ErrorCode::invalid_argument, "a key is empty: keys have at least one byte");
+    writer.append({.key = key}, text);
+  }
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const ssize_t wrote = ::write(file, rest.data(), rest.size());
+    if (wrote < 0) return std::unexpected(system_error(errno, "keep the keys in memory"));
+    rest.remove_prefix(static_cast<std::size_t>(wrote));
+  }
+  selection.keys_file = fmt::format("/proc/self/fd/{}", file);
+  selection.keys_end_in_nul = true;
+  return argument;
+}
+
+KeysArgument::KeysArgument(KeysArgument&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
+
+KeysArgument::~KeysArgument() {
+  if (file_ >= 0) ::close(file_);
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,83 @@
+// sluice kv delete
+#include <boost/json.hpp>
+#include <utility>
+
+#include "base/size.h"
+#include "base/utf8.h"
+#include "bulk/erase.h"
+#include "commands.h"
+#include "keys_argument.h"
+#include "kv_job.h"
+#include "kv_store.h"
+
+namespace sluice::cli {
+
+namespace {
+
+Error needs_yes(std::string_view what) {
+  return {ErrorCode::invalid_argument, Retry::never, std::nullopt,
+          fmt::format("{} needs --yes where nobody can be asked (--dry-run shows what would go)", what)};
+}
+
+io::Task<ExitCode> run_delete(Context& context, const Invocation& invocation) {
+  bulk::Selection selection = selection_from(invocation);
+  if (invocation.arguments().empty() && !selection.selects_something() && !selection.all) {
+    co_return report_error(
+        context, {ErrorCode::invalid_argument, Retry::never, std::nullopt,
+                  "nothing is selected: name keys or a selection (--prefix, --search, --keys-file …), "
+                  "or --all-keys to delete every entry"});
+  }
+  const bool dry_run = invocation.on("dry-run");
+  const bool sure = dry_run || (invocation.on("yes") && !invocation.on("interactive"));
+  if (!sure && !context.console.interactive()) {
+    co_return report_error(context, needs_yes("kv delete"));
+  }
+  // A pattern that does not compile is told before anything is asked of the store.
+  if (auto filter = bulk::Filter::compile(selection); !filter) co_return report_error(context, filter.error());
+  std::optional<KeysArgument> keys;
+  if (!invocation.arguments().empty()) {
+    auto made = KeysArgument::make(invocation.arguments(), selection);
+    if (!made) co_return report_error(context, made.error());
+    keys.emplace(std::move(*made));
+  }
+  auto kv = co_await open_store(context, source_place(context, invocation), dry_run);
+  if (!kv) co_return report_error(context, kv.error());
+  auto job = KvJob::begin(context, invocation,
+                          {.verb = "deleted",
+                           .identity = fmt::format("{}\n{}", kv->url, kv->in.id),
+                           .store = kv->url,
+                           .resumable = !keys});
+  if (!job) co_return report_error(context, job.error());
+
+  bulk::EraseOptions options{.selection = std::move(selection),
+                             .max_delete = invocation.count("max-delete"),
+                             .confirm = nullptr};
+  if (!sure) {
+    options.confirm = [&](std::uint64_t matched) -> io::Task<Result<>> {
+      co_await (*job)->hide_progress();
+      if (matched == 0) co_return Result<>();
+      auto yes = co_await context.console.confirm(
+          context.stop,
+          fmt::format("Delete {} {} from {}?", format_count(matched), matched == 1 ? "key" : "keys",
+                      kv->description()));
+      if (!yes) co_return std::unexpected(yes.error());
+      if (!*yes) {
+        co_return fail(ErrorCode::interrupted, "not confirmed: nothing was deleted");
+      }
+      (*job)->show_progress();
+      co_return Result<>();
+    };
+  }
+  (*job)->show_progress();
+  const bulk::Report report = co_await bulk::erase((*job)->job(), *kv->store, std::move(options));
+  co_await (*job)->hide_progress();
+  co_return (*job)->finish(report, {&*kv}, {{"namespace", kv->in.title}});
+}
+
+}  // namespace
+
+ExitCode run_kv_delete(Context& context, const Invocation& invocation) {
+  return context.loop.run(run_delete(context, invocation));
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,56 @@
+// sluice kv export
+#include "bulk/export.h"
+
+#include <boost/json.hpp>
+#include <utility>
+
+#include "base/utf8.h"
+#include "commands.h"
+#include "kv_job.h"
+#include "kv_output.h"
+#include "kv_store.h"
+
+namespace sluice::cli {
+
+namespace {
+
+io::Task<ExitCode> run_export(Context& context, const Invocation& invocation) {
+  auto kv = co_await open_store(context, source_place(context, invocation));
+  if (!kv) co_return report_error(context, kv.error());
+  const std::string file = invocation.value("output").value_or("");
+  const bool to_stdout = file.empty() || file == "-";
+  if (to_stdout && invocation.on("resume")) {
+    co_return report_error(context, {ErrorCode::invalid_argument, Retry::never, std::nullopt,
+                                     "--resume needs a file that can be continued: name it with -o"});
+  }
+  auto job = KvJob::begin(context, invocation,
+                          {.verb = "exported",
+                           .identity = fmt::format("{}\n{}", kv->url, kv->in.id),
+                           .store = kv->url,
+                           .resumable = !to_stdout,
+                           .json_to_stdout = !to_stdout});
+  if (!job) co_return report_error(context, job.error());
+  const bulk::Checkpoint* from = (*job)->resumed_from();
+  auto output = open_output(invocation, (*job)->id(), from != nullptr ? from->output_bytes : 0);
+  if (!output) co_return report_error(context, output.error());
+
+  const EntryOutput how = entry_output(context, invocation, "ndjson");
+  bulk::ExportOptions options{
+      .selection = selection_from(invocation),
+      .format = {.format = how.format, .values = true, .metadata = true, .nul = how.nul},
+      .exact = invocation.on("exact")};
+  if (!(to_stdout && context.console.stdout_is_terminal())) (*job)->show_progress();
+  bulk::Report report =
+      co_await bulk::export_entries((*job)->job(), *kv->store, **output, std::move(options));
+  co_await (*job)->hide_progress();
+  co_await close_output(**output, {}, report, /*resumable=*/!to_stdout);
+  co_return (*job)->finish(report, {&*kv}, {{"namespace", kv->in.title}, {"output", file}});
+}
+
+}  // namespace
+
+ExitCode run_kv_export(Context& context, const Invocation& invocation) {
+  return context.loop.run(run_export(context, invocation));
+}
+
+}  // namespace sluice::cli

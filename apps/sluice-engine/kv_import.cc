@@ -1,0 +1,76 @@
+// sluice kv import
+#include "bulk/import.h"
+
+#include <boost/json.hpp>
+#include <filesystem>
+#include <utility>
+
+#include "base/utf8.h"
+#include "commands.h"
+#include "kv_job.h"
+#include "kv_store.h"
+#include "store/limits.h"
+
+namespace sluice::cli {
+
+namespace {
+
+Error usage(std::string message) {
+  return {ErrorCode::invalid_argument, Retry::never, std::nullopt, std::move(message)};
+}
+
+// The same file under any name, as far as a resumed job is concerned.
+std::string file_identity(const std::string& path) {
+  std::error_code error;
+  const auto real = std::filesystem::canonical(path, error);
+  const auto size = std::filesystem::file_size(real, error);
+  return fmt::format("{}\n{}", error ? path : real.string(), error ? 0 : size);
+}
+
+io::Task<ExitCode> run_import(Context& context, const Invocation& invocation) {
+  const auto arguments = invocation.arguments();
+  const std::string path = arguments.empty() ? std::string("-") : arguments.front();
+  const bool from_stdin = path == "-";
+  if (from_stdin && context.console.interactive() && arguments.empty()) {
+    co_return report_error(context, usage("name the file to import, or \"-\" to type entries"));
+  }
+  if (from_stdin && invocation.on("resume")) {
+    co_return report_error(context, usage("--resume needs a file: what came through a pipe is gone"));
+  }
+  StorePlace place = source_place(context, invocation);
+  place.create = invocation.on("create-namespace");
+  auto kv = co_await open_store(context, place, invocation.on("dry-run"));
+  if (!kv) co_return report_error(context, kv.error());
+  auto job = KvJob::begin(context, invocation,
+                          {.verb = "imported",
+                           .identity = fmt::format("{}\n{}\n{}", kv->url, kv->in.id, file_identity(path)),
+                           .store = kv->url,
+                           .resumable = !from_stdin});
+  if (!job) co_return report_error(context, job.error());
+  if (invocation.on("interactive") && !invocation.on("yes")) {
+    if (!context.console.interactive() || from_stdin) {
+      co_return report_error(context, usage("--interactive needs a terminal to ask on"));
+    }
+    auto yes = co_await context.console.confirm(
+        context.stop, fmt::format("Import {} into {}?", printable(path), kv->description()));
+    if (!yes) co_return report_error(context, yes.error());
+    if (!*yes) co_return report_error(context, {ErrorCode::interrupted, Retry::never, std::nullopt,
+                                                "not confirmed: nothing was imported"});
+  }
+  bulk::ImportOptions options{.path = path,
+                              .format = bulk::parse_format(invocation.value("format").value_or("auto")),
+                              .skip_bad = invocation.count("skip-bad").value_or(0),
+                              .now = store::unix_now()};
+  (*job)->show_progress();
+  const bulk::Report report = co_await bulk::import_entries((*job)->job(), *kv->store, options);
+  co_await (*job)->hide_progress();
+  co_return (*job)->finish(report, {&*kv}, {{"namespace", kv->in.title}, {"input", path}});
+}
+
+}  // namespace
+
+ExitCode run_kv_import(Context& context, const Invocation& invocation) {
+  return context.loop.run(run_import(context, invocation));
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,253 @@
+#include "kv_job.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <chrono>
+#include <filesystem>
+#include <random>
+#include <utility>
+
+#include "base/duration.h"
+#include "base/size.h"
+#include "base/utf8.h"
+
+namespace sluice::cli {
+
+namespace {
+
+// How long the journal of a job that has ended can be looked at.
+constexpr std::int64_t kKeepSeconds = 7 * 24 * 3600;
+// How many reasons of failed keys are told; the file has all.
+constexpr std::size_t kMostReasons = 5;
+
+// What makes two runs of a command the same work, beside the places. What only tells how (concurrency,
+// display) is not in it.
+constexpr std::array<std::string_view, 15> kAskedFor{
+    "prefix", "pattern", "search", "tag-field", "tag-value", "keys-file", "all",     "limit",
+    "format", "output",  "exact",  "null",      "skip-bad",  "max-delete", "metadata"};
+// These do not belong to the work, and would be wrong or needless when it is resumed.
+constexpr std::array<std::string_view, 6> kNotResumed{"resume", "store", "deadline",
+                                                      "interactive", "create-namespace", "failures"};
+
+std::string identity_of(const Invocation& invocation, const JobPlan& plan) {
+  std::string identity = fmt::format("{}\n{}", invocation.path(), plan.identity);
+  for (const std::string_view flag : kAskedFor) {
+    if (const auto value = invocation.value(flag)) identity += fmt::format("\n{}={}", flag, *value);
+  }
+  for (const std::string& argument : invocation.arguments()) identity += "\n" + argument;
+  return identity;
+}
+
+std::int64_t unix_time() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+store::WireStats sum(const std::vector<const KvStore*>& stores) {
+  store::WireStats all;
+  for (const KvStore* kv : stores) {
+    const store::WireStats one = kv->opened.wire_stats();
+    all.gate.sent += one.gate.sent;
+    all.gate.throttled += one.gate.throttled;
+    all.gate.waited += one.gate.waited;
+    all.retries += one.retries;
+    all.bytes_sent += one.bytes_sent;
+    all.bytes_received += one.bytes_received;
+  }
+  return all;
+}
+
+}  // namespace
+
+std::uint64_t peak_memory() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+bulk::Selection selection_from(const Invocation& invocation) {
+  return {.prefix = invocation.value("prefix").value_or(""),
+          .pattern = invocation.value("pattern"),
+          .search = invocation.value("search"),
+          .tag_field = invocation.value("tag-field"),
+          .tag_value = invocation.value("tag-value"),
+          .keys_file = invocation.value("keys-file"),
+          .keys_end_in_nul = invocation.on("null"),
+          .all = invocation.on("all"),
+          .limit = invocation.count("limit")};
+}
+
+KvJob::KvJob(Context& context, const Invocation& invocation, JobPlan plan)
+    : context_(context),
+      invocation_(invocation),
+      plan_(std::move(plan)),
+      signals_(context.loop.executor(), context.stop, context.console),
+      retrier_(context.stop, {}, std::random_device{}()),
+      display_(context.loop.executor(), context.progress, context.console,
+               progress_style(invocation.value("progress").value_or("auto"), invocation.on("json"),
+                              context.console)),
+      begun_(io::Clock::now()) {
+  if (const auto deadline = invocation.duration("deadline")) {
+    deadline_.emplace(context.loop.executor(), context.stop, *deadline);
+  }
+}
+
+Result<std::unique_ptr<KvJob>> KvJob::begin(Context& context, const Invocation& invocation,
+                                            const JobPlan& plan) {
+  std::unique_ptr<KvJob> self(new KvJob(context, invocation, plan));
+  if (plan.resumable && !invocation.on("dry-run")) {
+    if (auto opened = self->open_journal(); !opened) return std::unexpected(opened.error());
+  }
+  bulk::JobSettings settings;
+  settings.concurrency = std::max<std::uint64_t>(1, invocation.count("concurrency").value_or(10));
+  if (const auto size = invocation.count("batch-size")) settings.batch_size = std::max<std::uint64_t>(1, *size);
+  settings.in_flight_bytes = std::max<std::uint64_t>(1, invocation.size("in-flight").value_or(32u << 20));
+  std::string failures = invocation.value("failures").value_or("");
+  if (failures.empty() && self->journal_) failures = self->journal_->failure_path();
+  self->job_.reset(new bulk::Job{.executor = context.loop.executor(),
+                                 .stop = context.stop,
+                                 .log = context.log,
+                                 .progress = context.progress,
+                                 .retrier = self->retrier_,
+                                 .settings = settings,
+                                 .journal = self->journal_ ? &*self->journal_ : nullptr,
+                                 .failure_path = std::move(failures)});
+  return self;
+}
+
+Result<> KvJob::open_journal() {
+  const bulk::JobFolder folder(context_.folders.jobs());
+  folder.prune(unix_time(), kKeepSeconds);
+  const std::string identity = identity_of(invocation_, plan_);
+  std::optional<std::string> id = context_.resume_job;
+  if (!id && invocation_.on("resume")) id = folder.find_unfinished(identity);
+  if (id) {
+    auto journal = folder.resume(*id);
+    if (!journal) return std::unexpected(journal.error());
+    if (journal->header().identity != identity) {
+      return fail(ErrorCode::conflict,
+                  "job {} was another piece of work (other store, namespace, selection or output): "
+                  "run its own command with --resume, or `sluice jobs resume {}`",
+                  *id, *id);
+    }
+    journal_.emplace(std::move(*journal));
+    if (const bulk::Checkpoint* from = resumed_from()) {
+      context_.console.say("resuming job {}: {} of {} matched so far were {}", *id,
+                           format_count(from->counts.done), format_count(from->counts.selected),
+                           plan_.verb);
+    } else {
+      context_.console.say("resuming job {} from its beginning", *id);
+    }
+    return {};
+  }
+  std::vector<std::string> words = invocation_.words(kNotResumed);
+  words.insert(words.begin(), "--store=" + plan_.store);
+  std::error_code ignored;
+  auto journal = folder.create({.id = {},
+                                .command = std::string(invocation_.path()),
+                                .words = std::move(words),
+                                .folder = std::filesystem::current_path(ignored).string(),
+                                .identity = identity,
+                                .created = 0});
+  if (!journal) return std::unexpected(journal.error());
+  journal_.emplace(std::move(*journal));
+  return {};
+}
+
+std::string KvJob::id() const { return journal_ ? journal_->header().id : std::string(); }
+
+const bulk::Checkpoint* KvJob::resumed_from() const {
+  return journal_ && journal_->resumed_from() ? &*journal_->resumed_from() : nullptr;
+}
+
+boost::json::object KvJob::report_object(const bulk::Report& report, double seconds,
+                                         const store::WireStats& wire) const {
+  boost::json::object object{
+      {"command", invocation_.path()},
+      {"complete", !report.ended_early.has_value()},
+      {"dry_run", invocation_.on("dry-run")},
+      {"listed", report.counts.listed},
+      {"selected", report.counts.selected},
+      {"done", report.counts.done},
+      {"failed", report.counts.failed},
+      {"skipped", report.counts.skipped},
+      {"seconds", seconds},
+      {"requests", wire.gate.sent},
+      {"retries", wire.retries},
+      {"throttled", wire.gate.throttled},
+      {"waited_seconds", std::chrono::duration<double>(wire.gate.waited).count()},
+      {"bytes_sent", wire.bytes_sent},
+      {"bytes_received", wire.bytes_received},
+      {"peak_memory_bytes", peak_memory()}};
+  if (journal_) object["job"] = id();
+  if (report.ended_early) {
+    object["error"] = boost::json::object{{"code", name(report.ended_early->code)},
+                                          {"message", report.ended_early->message}};
+  }
+  if (!report.reasons.empty()) {
+    boost::json::array reasons;
+    for (const bulk::FailureReason& reason : report.reasons) {
+      reasons.push_back(boost::json::object{{"error", reason.message}, {"keys", reason.keys}});
+    }
+    object["reasons"] = std::move(reasons);
+  }
+  if (!report.failure_file.empty()) object["failed_keys_file"] = report.failure_file;
+  return object;
+}
+
+void KvJob::tell(const bulk::Report& report, double seconds, const store::WireStats& wire) {
+  Console& console = context_.console;
+  const bulk::Counts& counts = report.counts;
+  std::string line = fmt::format("{}{} {} of {} matched, {} listed", invocation_.on("dry-run") ? "would have " : "",
+                                 plan_.verb, format_count(counts.done), format_count(counts.selected),
+                                 format_count(counts.listed));
+  if (counts.failed > 0) line += fmt::format(", {} failed", format_count(counts.failed));
+  if (counts.skipped > 0) line += fmt::format(", {} skipped", format_count(counts.skipped));
+  line += fmt::format(", in {:.1f} s", seconds);
+  if (wire.gate.sent > 0) {
+    line += fmt::format("; {} requests", format_count(wire.gate.sent));
+    if (wire.retries > 0) line += fmt::format(", {} retries", format_count(wire.retries));
+    if (wire.gate.throttled > 0) {
+      line += fmt::format(", throttled {} times", format_count(wire.gate.throttled));
+    }
+    const double waited = std::chrono::duration<double>(wire.gate.waited).count();
+    if (waited >= 0.1) line += fmt::format(", waited {:.1f} s for the budget", waited);
+    line += fmt::format(", {} sent, {} received", format_bytes(wire.bytes_sent),
+                        format_bytes(wire.bytes_received));
+  }
+  line += fmt::format("; peak memory {}", format_bytes(peak_memory()));
+  console.say("{}", line);
+  for (std::size_t i = 0; i < std::min(report.reasons.size(), kMostReasons); ++i) {
+    console.warn("  {} failed: {}", format_count(report.reasons[i].keys),
+                 printable(report.reasons[i].message));
+  }
+  if (report.reasons.size() > kMostReasons) {
+    console.warn("  and {} other reasons", report.reasons.size() - kMostReasons);
+  }
+  if (!report.failure_file.empty()) {
+    console.warn("  the failed keys are in {} (try them again with --keys-file)", report.failure_file);
+  }
+}
+
+ExitCode KvJob::finish(const bulk::Report& report, const std::vector<const KvStore*>& stores,
+                       const boost::json::object& extra) {
+  const double seconds = std::chrono::duration<double>(io::Clock::now() - begun_).count();
+  const store::WireStats wire = sum(stores);
+  tell(report, seconds, wire);
+  if (report.ended_early) {
+    Error error = *report.ended_early;
+    if (journal_) error.message += fmt::format("; continue with: sluice jobs resume {}", id());
+    context_.console.error(error);
+  }
+  if (invocation_.on("json") && plan_.json_to_stdout) {
+    boost::json::object object = report_object(report, seconds, wire);
+    for (const auto& member : extra) object.insert(member);
+    print(boost::json::serialize(object) + "\n");
+  }
+  return exit_code(report);
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,76 @@
+// KvJob: a bulk job of the command line, with its journal, progress display and summary.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bulk/job.h"
+#include "bulk/job_log.h"
+#include "bulk/selection.h"
+#include "context.h"
+#include "kv_store.h"
+#include "progress_display.h"
+#include "signals.h"
+
+namespace sluice::cli {
+
+// The selection that the flags and, for get and delete, the arguments name.
+[[nodiscard]] bulk::Selection selection_from(const Invocation& invocation);
+
+// What tells one job from another, and how it is told of.
+struct JobPlan {
+  std::string verb;            // what has happened to an entry: "deleted"
+  std::string identity;        // where to and where from; the selection is added
+  std::string store;           // the URL that a resumed job has to use, whatever its environment says
+  bool resumable = true;       // keep a journal
+  bool json_to_stdout = true;  // with --json, the report is the result
+};
+
+// Surrounds one bulk operation: signals and the deadline, the journal (a new one, or with --resume the
+// one of the unfinished job that asked for the same), the display, and at the end the report.
+class KvJob {
+ public:
+  static Result<std::unique_ptr<KvJob>> begin(Context& context, const Invocation& invocation,
+                                              const JobPlan& plan);
+
+  [[nodiscard]] bulk::Job& job() { return *job_; }
+  // The id of the journal; "" without one.
+  [[nodiscard]] std::string id() const;
+  // Where a resumed job was; nothing for a new one.
+  [[nodiscard]] const bulk::Checkpoint* resumed_from() const;
+
+  // Starts the display. Call when the work begins, after all questions.
+  void show_progress() { display_.start(); }
+  io::Task<> hide_progress() { return display_.stop(); }
+
+  // Tells what was done, to whom it may concern: a line for people, an object with --json (with
+  // `extra` in it), the failures by reason, how to go on. `stores` are those that took part.
+  ExitCode finish(const bulk::Report& report, const std::vector<const KvStore*>& stores,
+                  const boost::json::object& extra);
+
+ private:
+  KvJob(Context& context, const Invocation& invocation, JobPlan plan);
+  Result<> open_journal();
+  void tell(const bulk::Report& report, double seconds, const store::WireStats& wire);
+  [[nodiscard]] boost::json::object report_object(const bulk::Report& report, double seconds,
+                                                  const store::WireStats& wire) const;
+
+  Context& context_;
+  const Invocation& invocation_;
+  JobPlan plan_;
+  SignalStop signals_;
+  std::optional<DeadlineStop> deadline_;
+  flow::Retrier retrier_;
+  std::optional<bulk::JobLog> journal_;
+  std::unique_ptr<bulk::Job> job_;
+  ProgressDisplay display_;
+  flow::TimePoint begun_;
+};
+
+// The most memory that this process has held, in bytes.
+[[nodiscard]] std::uint64_t peak_memory();
+
+}  // namespace sluice::cli

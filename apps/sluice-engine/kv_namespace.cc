@@ -1,0 +1,124 @@
+// sluice kv namespace list|create|rename|delete
+#include <boost/json.hpp>
+#include <utility>
+
+#include "base/utf8.h"
+#include "commands.h"
+#include "kv_store.h"
+#include "signals.h"
+#include "table.h"
+
+namespace sluice::cli {
+
+namespace {
+
+std::string json_line(const store::Namespace& one) {
+  return boost::json::serialize(boost::json::object{{"id", one.id}, {"title", one.title}}) + "\n";
+}
+
+io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
+  auto opened = open_backend(context, store_url(context, invocation));
+  if (!opened) co_return report_error(context, opened.error());
+  const SignalStop signals(context.loop.executor(), context.stop, context.console);
+  const auto namespaces = co_await opened->backend->namespaces();
+  if (!namespaces) co_return report_error(context, namespaces.error());
+  if (invocation.on("json")) {
+    std::string lines;
+    for (const store::Namespace& one : *namespaces) lines += json_line(one);
+    print(lines);
+    co_return ExitCode::done;
+  }
+  Table table({{"ID"}, {"TITLE"}});
+  for (const store::Namespace& one : *namespaces) table.add({one.id, one.title});
+  print(table.text());
+  if (table.empty()) context.console.say("{} has no namespace", opened->backend->description());
+  co_return ExitCode::done;
+}
+
+io::Task<ExitCode> create(Context& context, const Invocation& invocation) {
+  auto opened = open_backend(context, store_url(context, invocation));
+  if (!opened) co_return report_error(context, opened.error());
+  const SignalStop signals(context.loop.executor(), context.stop, context.console);
+  const std::string& title = invocation.arguments().front();
+  if (invocation.on("dry-run")) {
+    const auto there = co_await opened->backend->find_namespace(title);
+    if (there) {
+      co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
+                                       fmt::format("a namespace \"{}\" exists already", printable(title))});
+    }
+    if (there.error().code != ErrorCode::not_found) co_return report_error(context, there.error());
+    context.console.say("would create namespace \"{}\" in {}", printable(title), opened->backend->description());
+    co_return ExitCode::done;
+  }
+  const auto made = co_await opened->backend->create_namespace(title);
+  if (!made) co_return report_error(context, made.error());
+  print(invocation.on("json") ? json_line(*made) : made->id + "\n");
+  context.console.say("created namespace \"{}\" in {}", printable(title), opened->backend->description());
+  co_return ExitCode::done;
+}
+
+io::Task<ExitCode> rename(Context& context, const Invocation& invocation) {
+  auto opened = open_backend(context, store_url(context, invocation));
+  if (!opened) co_return report_error(context, opened.error());
+  const SignalStop signals(context.loop.executor(), context.stop, context.console);
+  const auto found = co_await opened->backend->find_namespace(invocation.arguments()[0]);
+  if (!found) co_return report_error(context, found.error());
+  const std::string& title = invocation.arguments()[1];
+  if (!invocation.on("dry-run")) {
+    const auto renamed = co_await opened->backend->rename_namespace(*found, title);
+    if (!renamed) co_return report_error(context, renamed.error());
+    if (invocation.on("json")) print(json_line({.id = found->id, .title = title}));
+  }
+  context.console.say("{} namespace \"{}\" to \"{}\"", invocation.on("dry-run") ? "would rename" : "renamed",
+                      printable(found->title), printable(title));
+  co_return ExitCode::done;
+}
+
+io::Task<ExitCode> remove(Context& context, const Invocation& invocation) {
+  const bool dry_run = invocation.on("dry-run");
+  const bool sure = dry_run || (invocation.on("yes") && !invocation.on("interactive"));
+  if (!sure && !context.console.interactive()) {
+    co_return report_error(context, {ErrorCode::invalid_argument, Retry::never, std::nullopt,
+                                     "kv namespace delete needs --yes where nobody can be asked"});
+  }
+  auto opened = open_backend(context, store_url(context, invocation));
+  if (!opened) co_return report_error(context, opened.error());
+  const SignalStop signals(context.loop.executor(), context.stop, context.console);
+  const auto found = co_await opened->backend->find_namespace(invocation.arguments()[0]);
+  if (!found) co_return report_error(context, found.error());
+  if (!sure) {
+    auto yes = co_await context.console.confirm(
+        context.stop, fmt::format("Delete namespace \"{}\" ({}) with all its entries from {}?",
+                                  printable(found->title), found->id, opened->backend->description()));
+    if (!yes) co_return report_error(context, yes.error());
+    if (!*yes) {
+      co_return report_error(context, {ErrorCode::interrupted, Retry::never, std::nullopt,
+                                       "not confirmed: nothing was deleted"});
+    }
+  }
+  if (!dry_run) {
+    const auto removed = co_await opened->backend->delete_namespace(*found);
+    if (!removed) co_return report_error(context, removed.error());
+    if (invocation.on("json")) print(json_line(*found));
+  }
+  context.console.say("{} namespace \"{}\" with all its entries", dry_run ? "would delete" : "deleted",
+                      printable(found->title));
+  co_return ExitCode::done;
+}
+
+}  // namespace
+
+ExitCode run_kv_namespace_list(Context& context, const Invocation& invocation) {
+  return context.loop.run(list(context, invocation));
+}
+ExitCode run_kv_namespace_create(Context& context, const Invocation& invocation) {
+  return context.loop.run(create(context, invocation));
+}
+ExitCode run_kv_namespace_rename(Context& context, const Invocation& invocation) {
+  return context.loop.run(rename(context, invocation));
+}
+ExitCode run_kv_namespace_delete(Context& context, const Invocation& invocation) {
+  return context.loop.run(remove(context, invocation));
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,44 @@
+#include "kv_output.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+namespace sluice::cli {
+
+EntryOutput entry_output(const Context& context, const Invocation& invocation,
+                         std::string_view on_terminal) {
+  EntryOutput how;
+  const std::string file = invocation.value("output").value_or("");
+  how.to_terminal = (file.empty() || file == "-") && context.console.stdout_is_terminal();
+  how.metadata = invocation.on("metadata");
+  how.nul = invocation.on("null");
+  std::string format = invocation.value("format").value_or("");
+  if (format.empty()) format = how.to_terminal && !invocation.on("json") ? on_terminal : "ndjson";
+  how.table = format == "table";
+  how.format = bulk::parse_format(format).value_or(bulk::Format::ndjson);
+  return how;
+}
+
+Result<std::unique_ptr<bulk::Output>> open_output(const Invocation& invocation, std::string_view job_id,
+                                                  std::uint64_t keep) {
+  const std::string file = invocation.value("output").value_or("");
+  if (file.empty() || file == "-") return bulk::Output::to_descriptor(STDOUT_FILENO);
+  const std::string mark = job_id.empty() ? fmt::format("{}", ::getpid()) : std::string(job_id);
+  return bulk::Output::to_file(file, mark, keep);
+}
+
+io::Task<> close_output(bulk::Output& output, std::string rest, bulk::Report& report, bool resumable) {
+  Result<> closed;
+  if (!report.ended_early && !rest.empty()) closed = co_await output.write(std::move(rest));
+  if (closed && !report.ended_early) {
+    closed = co_await output.complete();
+  } else if (closed) {
+    closed = co_await output.flush();
+    if (!resumable) output.discard();
+  }
+  if (!closed && !report.ended_early) report.ended_early = closed.error();
+  if (report.ended_early && report.ended_early->message == bulk::kReaderLeft) die_of_broken_pipe();
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,77 @@
+#include "kv_store.h"
+
+#include <utility>
+
+#include "base/uri.h"
+#include "base/utf8.h"
+#include "store/dry_run.h"
+
+namespace sluice::cli {
+
+namespace {
+
+constexpr std::string_view kDefaultNamespace = "default";
+
+bool is_local(std::string_view url) {
+  return url.starts_with("sqlite:") || url.starts_with("memory:");
+}
+
+}  // namespace
+
+std::string store_url(const Context& context, const Invocation& invocation) {
+  if (const auto url = invocation.value("store"); url && !url->empty()) return *url;
+  return context.setting("CLOUDFLARE_API_TOKEN") ? "cloudflare:" : "sqlite:";
+}
+
+StorePlace source_place(const Context& context, const Invocation& invocation) {
+  return {.url = store_url(context, invocation),
+          .name = invocation.value("namespace").value_or(""),
+          .id = invocation.value("namespace-id").value_or("")};
+}
+
+std::string KvStore::description() const {
+  return fmt::format("namespace \"{}\" of {}", printable(in.title.empty() ? in.id : in.title),
+                     opened.backend->description());
+}
+
+Result<store::Opened> open_backend(Context& context, std::string_view url) {
+  return store::open_backend(url, context.store_environment());
+}
+
+io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, bool dry_run) {
+  auto opened = open_backend(context, place.url);
+  if (!opened) co_return std::unexpected(opened.error());
+  KvStore kv{.opened = std::move(*opened), .in = {}, .url = place.url, .calls = {}, .store = {}};
+
+  std::string name = place.name;
+  if (name.empty() && place.id.empty()) {
+    if (!is_local(place.url)) {
+      co_return fail(ErrorCode::invalid_argument,
+                     "name the namespace with --namespace (`sluice kv namespace list` shows them)");
+    }
+    name = kDefaultNamespace;
+  }
+  if (!place.id.empty()) {
+    kv.in = {.id = place.id, .title = place.name};
+  } else {
+    auto found = co_await kv.opened.backend->find_namespace(name);
+    if (!found && found.error().code == ErrorCode::not_found && place.create) {
+      if (dry_run) {
+        co_return fail(ErrorCode::not_found,
+                       "{} has no namespace \"{}\" yet: a dry run does not create it",
+                       kv.opened.backend->description(), printable(name));
+      }
+      found = co_await kv.opened.backend->create_namespace(name);
+      if (found) context.console.say("created namespace \"{}\"", printable(name));
+    }
+    if (!found) co_return std::unexpected(found.error());
+    kv.in = std::move(*found);
+  }
+  kv.calls = std::make_unique<store::StoreStats>();
+  kv.store = kv.opened.backend->open(kv.in);
+  if (dry_run) kv.store = std::make_unique<store::DryRun>(std::move(kv.store));
+  kv.store = std::make_unique<store::Timed>(std::move(kv.store), context.log, *kv.calls);
+  co_return kv;
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,47 @@
+// KvStore: the namespace of a store that a kv command is about.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "context.h"
+#include "store/registry.h"
+#include "store/store.h"
+#include "store/timed.h"
+
+namespace sluice::cli {
+
+// The URL of the store: --store, SLUICE_STORE or the config file; else cloudflare: if an API token is
+// set, else the embedded store.
+[[nodiscard]] std::string store_url(const Context& context, const Invocation& invocation);
+
+// Which namespace of which store, as the flags say.
+struct StorePlace {
+  std::string url;
+  std::string name;     // --namespace; empty: not given
+  std::string id;       // --namespace-id; empty: not given
+  bool create = false;  // make the namespace if it does not exist
+};
+[[nodiscard]] StorePlace source_place(const Context& context, const Invocation& invocation);
+
+// An opened store. Calls through `store` are counted, and made only in appearance with --dry-run.
+struct KvStore {
+  store::Opened opened;
+  store::Namespace in;
+  std::string url;
+  std::unique_ptr<store::StoreStats> calls;
+  std::unique_ptr<store::Store> store;
+
+  // For people: `namespace "x" of Cloudflare account 0123…`.
+  [[nodiscard]] std::string description() const;
+};
+
+// Opens the backend of a URL.
+Result<store::Opened> open_backend(Context& context, std::string_view url);
+
+// Finds the namespace (a store of this machine has one named "default", which is meant when none is
+// named) and opens it.
+io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, bool dry_run = false);
+
+}  // namespace sluice::cli

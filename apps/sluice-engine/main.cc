@@ -1,0 +1,103 @@
+// The engine: understands the command line, reads the config file, runs the command.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <new>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "command_line.h"
+#include "commands.h"
+#include "context.h"
+#include "flow/quota.h"
+
+namespace sluice::cli {
+
+namespace {
+
+std::optional<std::string> get_environment(std::string_view name) {
+  const char* value = std::getenv(std::string(name).c_str());
+  return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
+}
+
+ExitCode say_and_exit(const Error& error) {
+  std::fputs(fmt::format("sluice: {}\n", error.message).c_str(), stderr);
+  return exit_code(error.code);
+}
+
+Result<Config> read_config(const std::string& path, bool asked_for) {
+  std::ifstream file(path);
+  if (!file) {
+    if (!asked_for && errno == ENOENT) return Config();
+    return std::unexpected(system_error(errno, fmt::format("read the config file {}", path)));
+  }
+  std::ostringstream text;
+  text << file.rdbuf();
+  return Config::parse(text.str(), path);
+}
+
+// These look after the config file, or do not need it: they run when it is broken, too.
+bool runs_without_config(std::string_view path) {
+  return path.starts_with("config ") || path == "doctor" || path == "help" || path == "version" ||
+         path == "tree" || path == "completion" || path == "man";
+}
+
+// Once, on a terminal: that there could be a config file.
+void offer_config(Context& context) {
+  struct stat status {};
+  if (!context.console.interactive() || context.console.quiet() ||
+      ::stat(context.config_path.c_str(), &status) == 0 ||
+      ::stat(context.folders.state.c_str(), &status) == 0) {
+    return;
+  }
+  std::error_code ignored;
+  std::filesystem::create_directories(context.folders.state, ignored);
+  context.console.say("(no config file yet: `sluice config init` writes a commented one; this is said once)");
+}
+
+ExitCode run(const std::vector<std::string>& words) {
+  auto invocation = parse_command_line(words, get_environment);
+  if (!invocation) return say_and_exit(invocation.error());
+  const Folders folders = Folders::from(get_environment);
+  const auto named = invocation->value("config");
+  const std::string path = named.value_or(folders.config_file());
+  auto config = read_config(path, named.has_value());
+  if (!config && !runs_without_config(invocation->path())) return say_and_exit(config.error());
+  if (config) invocation->use(*config);
+  if (const std::string rate = invocation->value("rate").value_or(""); !rate.empty() && rate != "off") {
+    if (const auto quota = flow::parse_quota(rate); !quota) return say_and_exit(quota.error());
+  }
+  Context context(*invocation, std::move(config).value_or(Config()), path, get_environment);
+  const CommandFunction function = find_command_function(invocation->path());
+  if (function == nullptr) {
+    return say_and_exit({ErrorCode::unsupported, Retry::never, std::nullopt,
+                         fmt::format("{} is not built yet", invocation->path())});
+  }
+  if (!runs_without_config(invocation->path())) offer_config(context);
+  return function(context, *invocation);
+}
+
+}  // namespace
+
+}  // namespace sluice::cli
+
+int main(int argc, char** argv) {
+  // A reader that goes away is told by EPIPE, where it is known whose reader it was.
+  std::signal(SIGPIPE, SIG_IGN);
+  ::umask(077);
+  try {
+    return static_cast<int>(sluice::cli::run(std::vector<std::string>(argv + 1, argv + argc)));
+  } catch (const std::bad_alloc&) {
+    std::fputs("sluice: there is not enough memory\n", stderr);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "sluice: an error in Sluice itself: %s; please report it\n", error.what());
+  }
+  return static_cast<int>(sluice::ExitCode::failed);
+}

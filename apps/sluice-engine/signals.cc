@@ -1,0 +1,38 @@
+#include "signals.h"
+
+#include <csignal>
+#include <cstdlib>
+
+#include "base/duration.h"
+
+namespace sluice::cli {
+
+SignalStop::SignalStop(io::Executor executor, io::Stop& stop, Console& console)
+    : stop_(stop), console_(console), signals_(executor, SIGINT, SIGTERM, SIGHUP) {
+  wait();
+}
+
+void SignalStop::wait() {
+  signals_.async_wait([this](boost::system::error_code error, int) {
+    if (error) return;
+    if (stop_.requested()) {
+      console_.set_bar("");
+      std::_Exit(static_cast<int>(ExitCode::interrupted));
+    }
+    console_.say("stopping: what is under way is brought to its end (again to exit at once)");
+    stop_.request({ErrorCode::interrupted, Retry::never, std::nullopt, "interrupted"});
+    wait();
+  });
+}
+
+DeadlineStop::DeadlineStop(io::Executor executor, io::Stop& stop,
+                           std::chrono::milliseconds deadline)
+    : timer_(executor, deadline) {
+  timer_.async_wait([&stop, deadline](boost::system::error_code error) {
+    if (error) return;
+    stop.request({ErrorCode::deadline, Retry::never, std::nullopt,
+                  fmt::format("the deadline of {} is over", format_duration(deadline))});
+  });
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,102 @@
+"""What Sluice costs a service: requests, time behind its latency, and CPU of the client."""
+
+import statistics
+
+from measure import REMOTE, Fake, Row, count, median_seconds, paired, require
+
+# 5 % of all requests, of each kind that a service fails with.
+FAULTS = {"rates": {"429": 1, "500": 1, "503": 1, "cut_before": 1, "cut_after": 1}, "retry_after": 1}
+
+
+def make_input(bench, keys):
+    from embedded import entries
+    return entries(bench, "ndjson", keys, "sorted")
+
+
+def requests(bench):
+    many = 100_000 if bench.quick else 1_000_000
+    some = 20_000 if bench.quick else 100_000
+    source = make_input(bench, many)
+    jobs = [
+        ("list", many, ("list", *REMOTE, "--all", "--metadata", "--format", "ndjson"),
+         lambda n: n / 1000 + 2),
+        ("delete", many, ("delete", *REMOTE, "--all-keys", "--yes"),
+         lambda n: n / 1000 + 2 + n / 10_000 + 2),
+        ("export", some, ("export", *REMOTE, "-o", bench.path("out.ndjson")),
+         lambda n: n / 1000 + 2 + n / 100 + 2),
+        ("import", many, ("import", *REMOTE, source, "--yes"), lambda n: n / 10_000 + 2),
+    ]
+    for faults in (None, FAULTS):
+        for name, keys, arguments, bound in jobs:
+            held = 0 if name == "import" else keys
+            with Fake(bench, "--discard", keys=max(held, 1), faults=faults) as fake:
+                cost = bench.kv(*arguments, environment=fake.environment)
+                stats = fake.stats()
+            done = {"list": stats["keys_listed"], "delete": stats["keys_erased"],
+                    "export": stats["values_read"], "import": stats["keys_put"]}[name]
+            require(done >= keys, f"{name}: the server saw {done} of {keys} keys")
+            failed = sum(stats["faults"].values())
+            if faults:
+                require(failed > 0, f"{name}: the server injected no fault")
+                require(stats["during_retry_after"] == 0,
+                        f"{name}: {stats['during_retry_after']} requests came during a Retry-After")
+            bench.add(Row(
+                f"requests: {name} of {count(keys)} keys" + (", 5 % faults" if faults else ""),
+                stats["total"] - failed, bound(keys) * (1.01 if faults else 1), "requests",
+                detail=(f"and {failed} repeated, " if faults else "") + f"{cost.seconds:.1f} s, "
+                f"{cost.cpu / keys * 1e6:.2f} µs CPU a key, {cost.peak_mb:.0f} MB"))
+
+
+def latency(bench):
+    def export():
+        with Fake(bench, "--latency", "30ms", keys=1000) as fake:
+            return bench.kv("export", *REMOTE, "-o", bench.path("out.ndjson"),
+                            environment=fake.environment)
+
+    # The round trips that cannot be saved, one after the other, for comparison.
+    cost = statistics.median(export().seconds for _ in range(3))
+    bench.add(Row("latency 30 ms: export of 1,000 keys", cost, 0.5, "s",
+                  peer="one get after the other: 30 s"))
+
+    keys = 20_000 if bench.quick else 100_000
+
+    def job(*arguments):
+        def run():
+            with Fake(bench, "--latency", "30ms", keys=keys) as fake:
+                return bench.kv(*arguments, environment=fake.environment)
+        return run
+
+    ratio, ours, theirs = paired(
+        3, job("delete", *REMOTE, "--all-keys", "--yes"),
+        job("list", *REMOTE, "--all", "--format", "keys"))
+    bench.add(Row(f"latency 30 ms: delete of {count(keys)} keys", ratio, 1.15, "× the time",
+                  peer="listing them",
+                  detail=f"{median_seconds(ours):.2f} s, listing {median_seconds(theirs):.2f} s"))
+
+
+def cpu(bench):
+    keys = 200_000 if bench.quick else 1_000_000
+    with Fake(bench, keys=keys) as fake:
+        runs = [bench.kv("list", *REMOTE, "--all", "--metadata", "--format", "ndjson",
+                         environment=fake.environment) for _ in range(3)]
+        namespace = fake_namespace(fake)
+        # The same bytes, fetched and thrown away: what no client can go below.
+        curl = bench.run(["curl", "--silent", "--show-error", "--fail", "--output", "/dev/null",
+                          "--header", "Authorization: Bearer test-token",
+                          f"{namespace}/keys?limit=1000&page=[1-{keys // 1000}]"])
+    seconds = statistics.median(run.cpu for run in runs) * 1e6 / keys
+    bench.add(Row("CPU of the client: listing with metadata over HTTP", seconds, 0.4,
+                  "s per 1M keys", peer="curl fetching as many bytes, parsing none: "
+                  f"{curl.cpu * 1e6 / keys:.2f} s",
+                  detail=f"{seconds / (curl.cpu * 1e6 / keys):.2f} × curl, "
+                  f"{max(run.peak_mb for run in runs):.0f} MB"))
+
+
+def fake_namespace(fake):
+    import json
+    import urllib.request
+    from measure import ACCOUNT
+    base = f"{fake.url}/client/v4/accounts/{ACCOUNT}/storage/kv/namespaces"
+    request = urllib.request.Request(base, headers={"Authorization": "Bearer test-token"})
+    with urllib.request.urlopen(request) as answer:
+        return f"{base}/{json.load(answer)['result'][0]['id']}"

@@ -1,0 +1,166 @@
+// The groups of flags that several commands share. For command_table.cc only.
+#pragma once
+
+#include "base/command.h"
+
+namespace sluice::table {
+
+using enum ValueKind;
+
+inline constexpr std::string_view log_levels[] = {"trace", "debug", "info", "warn", "error", "off"};
+inline constexpr std::string_view progress_styles[] = {"auto", "bar", "plain", "off"};
+inline constexpr std::string_view color_choices[] = {"auto", "always", "never"};
+inline constexpr std::string_view entry_formats[] = {"table", "ndjson", "json", "csv", "keys"};
+inline constexpr std::string_view export_formats[] = {"ndjson", "json", "csv", "keys"};
+inline constexpr std::string_view import_formats[] = {"auto", "ndjson", "json", "csv"};
+inline constexpr std::string_view shells[] = {"bash", "zsh", "fish"};
+
+inline constexpr Flag every_command[] = {
+    {.name = "config", .value = "FILE", .kind = file, .help = "read this config file"},
+    {.name = "json", .help = "write a machine-readable result, and nothing else, to stdout"},
+    {.name = "quiet", .letter = 'q', .help = "say nothing but errors"},
+    {.name = "verbose",
+     .letter = 'v',
+     .help = "say more: the timing of each operation, what was adapted"},
+    {.name = "log-level",
+     .value = "LEVEL",
+     .kind = choice,
+     .choices = log_levels,
+     .standard = "warn",
+     .help = "log to stderr from this level on"},
+    {.name = "progress",
+     .letter = 'P',
+     .value = "STYLE",
+     .kind = choice,
+     .choices = progress_styles,
+     .standard = "auto",
+     .help = "how progress is shown on stderr"},
+    {.name = "color",
+     .value = "WHEN",
+     .kind = choice,
+     .choices = color_choices,
+     .standard = "auto",
+     .help = "colours; NO_COLOR turns them off, too"},
+    {.name = "timeout",
+     .value = "TIME",
+     .kind = duration,
+     .standard = "60s",
+     .help = "give up a single request after this time"},
+    {.name = "deadline",
+     .value = "TIME",
+     .kind = duration,
+     .help = "end the whole run after this time, so that it can be resumed"},
+    {.name = "rate",
+     .value = "N/TIME",
+     .kind = text,
+     .help = "send at most N requests in any such time (1200/5m), or \"off\" for no limit"},
+    {.name = "help", .letter = 'h', .help = "show the help of a command"},
+};
+
+inline constexpr Flag store_place[] = {
+    {.name = "store",
+     .value = "URL",
+     .kind = text,
+     .help = "the store: sqlite:, sqlite:/path.db, cloudflare:, cloudflare://ACCOUNT, memory:"},
+    {.name = "account",
+     .value = "ID",
+     .kind = text,
+     .help = "the Cloudflare account, if the store's URL does not name it"},
+    {.name = "api-base-url",
+     .value = "URL",
+     .kind = text,
+     .help = "where Cloudflare's API is, if not at Cloudflare"},
+};
+
+inline constexpr Flag store_namespace[] = {
+    {.name = "store",
+     .value = "URL",
+     .kind = text,
+     .help = "the store: sqlite:, sqlite:/path.db, cloudflare:, cloudflare://ACCOUNT, memory:"},
+    {.name = "namespace",
+     .value = "NAME",
+     .kind = text,
+     .help = "the namespace, by its title or id"},
+    {.name = "namespace-id",
+     .value = "ID",
+     .kind = text,
+     .help = "the namespace by its id, without looking it up"},
+    {.name = "account",
+     .value = "ID",
+     .kind = text,
+     .help = "the Cloudflare account, if the store's URL does not name it"},
+    {.name = "api-base-url",
+     .value = "URL",
+     .kind = text,
+     .help = "where Cloudflare's API is, if not at Cloudflare"},
+};
+
+inline constexpr Flag selection[] = {
+    {.name = "prefix", .value = "TEXT", .kind = text, .help = "keys that begin with this text"},
+    {.name = "pattern",
+     .value = "REGEX",
+     .kind = text,
+     .help = "keys in which this regular expression (RE2) is found"},
+    {.name = "search",
+     .value = "TEXT",
+     .kind = text,
+     .help = "entries with this text in any metadata value, at any depth, in either case"},
+    {.name = "tag-field",
+     .value = "FIELD",
+     .kind = text,
+     .help = "entries whose metadata has this field"},
+    {.name = "tag-value",
+     .value = "VALUE",
+     .kind = text,
+     .help = "… and there this value (alone, in a list or among a comma-separated text)"},
+    {.name = "keys-file",
+     .value = "FILE",
+     .kind = file,
+     .help = "the keys in this file, one a line (NUL-ended with -0); - is stdin"},
+    {.name = "all", .alias = "all-keys", .help = "every entry of the namespace"},
+    {.name = "limit", .value = "N", .kind = count, .help = "no more than this many entries"},
+};
+
+inline constexpr Flag work[] = {
+    {.name = "batch-size",
+     .value = "N",
+     .kind = count,
+     .help = "entries of one call at most (default: as many as the store takes)"},
+    {.name = "concurrency",
+     .value = "N",
+     .kind = count,
+     .standard = "10",
+     .help = "requests at the same time at most; adapts below it"},
+    {.name = "in-flight",
+     .value = "SIZE",
+     .kind = size,
+     .standard = "32MB",
+     .help = "memory for entries on their way"},
+    {.name = "bulk",
+     .help = "accepted for compatibility: calls are always bulk calls where they can be"},
+    {.name = "resume",
+     .help = "continue the unfinished job that asked for the same; else start it"},
+    {.name = "failures",
+     .value = "FILE",
+     .kind = file,
+     .help = "write the keys that failed to this file (default: beside the job's journal)"},
+};
+
+inline constexpr Flag reading[] = {
+    {.name = "cached", .help = "accepted: nothing is cached yet, so every answer is fresh"},
+};
+
+inline constexpr Flag change[] = {
+    {.name = "dry-run", .letter = 'n', .help = "say what would be done and send no change"},
+    {.name = "yes", .letter = 'y', .alias = "force", .help = "do not ask"},
+    {.name = "interactive",
+     .letter = 'i',
+     .help = "ask before the change, also where it is not usual"},
+};
+
+inline constexpr Flag create_namespace[] = {
+    {.name = "create-namespace",
+     .help = "create the namespace that is written to if it does not exist"},
+};
+
+}  // namespace sluice::table

@@ -1,0 +1,318 @@
+#include "bulk/entry_parser.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/base64.h"
+#include "base/utf8.h"
+#include "bulk/json_walk.h"
+
+namespace sluice::bulk {
+
+namespace ondemand = simdjson::ondemand;
+using ondemand::json_type;
+
+namespace {
+
+// 9999-12-31T23:59:59Z. What lies beyond is nearly always a time in milliseconds.
+constexpr std::int64_t kLatestExpiration = 253'402'300'799;
+
+// A parser that has grown beyond this is replaced, so that one huge record does not hold its memory.
+constexpr std::size_t kKeptCapacity = std::size_t{1} << 20;
+
+enum class Field : std::uint8_t {
+  key, value, base64, key_base64, metadata, expiration, expiration_ttl, other
+};
+
+Field field_of(std::string_view name) {
+  if (name == "key") return Field::key;
+  if (name == "value") return Field::value;
+  if (name == "metadata") return Field::metadata;
+  if (name == "expiration") return Field::expiration;
+  if (name == "base64") return Field::base64;
+  if (name == "expiration_ttl") return Field::expiration_ttl;
+  if (name == "key_base64") return Field::key_base64;
+  return Field::other;
+}
+
+std::string_view kind(json_type type) {
+  switch (type) {
+    case json_type::object: return "an object";
+    case json_type::array: return "an array";
+    case json_type::string: return "a string";
+    case json_type::number: return "a number";
+    case json_type::boolean: return "a boolean";
+    case json_type::null: return "null";
+  }
+  return "something else";
+}
+
+std::string_view sentence(simdjson::error_code error) {
+  switch (error) {
+    case simdjson::UTF8_ERROR: return "it is not UTF-8";
+    case simdjson::UNCLOSED_STRING: return "not valid JSON: a string is not closed";
+    case simdjson::UNESCAPED_CHARS:
+      return "not valid JSON: a control character in a string is not escaped";
+    case simdjson::STRING_ERROR: return "not valid JSON: a string has an invalid escape";
+    case simdjson::CAPACITY:
+    case simdjson::MEMALLOC: return "it is too long to be parsed in the memory there is";
+    default: return "not valid JSON";
+  }
+}
+
+struct Nothing {
+  void operator()(ondemand::value&, json_type, std::string_view) const {}
+};
+
+}  // namespace
+
+struct EntryParser::Scratch {
+  ondemand::parser parser;
+  PaddedText padded;
+  std::string key_bytes;    // decoded from base64
+  std::string value_bytes;
+
+  void shrink() {
+    if (parser.capacity() <= kKeptCapacity) return;
+    parser = ondemand::parser();
+    padded.shrink();
+  }
+};
+
+EntryParser::EntryParser(std::int64_t now) : now_(now), scratch_(std::make_unique<Scratch>()) {}
+EntryParser::~EntryParser() = default;
+
+Verdict EntryParser::parse_object(std::string_view text, Fields& fields, std::string& reason) {
+  fields = {};
+  reason.clear();
+  scratch_->shrink();
+  ondemand::parser& parser = scratch_->parser;
+
+  const auto malformed = [&](std::string_view why) {
+    reason = why;
+    return Verdict::malformed;
+  };
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return malformed("it is empty");
+  if (text[first] != '{') {
+    if (!is_json(text)) return malformed("not valid JSON");
+    reason = "not a JSON object";
+    return Verdict::bad;
+  }
+
+  // Simdjson asks for more memory whenever a document is longer than all before.
+  if (parser.capacity() < text.size()) {
+    const std::size_t capacity = std::max<std::size_t>(text.size(), 16384);
+    if (const auto error = parser.allocate(capacity); error != simdjson::SUCCESS) {
+      return malformed(sentence(error));
+    }
+  }
+  const std::string_view padded = scratch_->padded.assign("", text, "");
+  ondemand::document document;
+  ondemand::object object;
+  if (const auto error = parser.iterate(padded.data(), padded.size(), scratch_->padded.capacity())
+                             .get(document);
+      error != simdjson::SUCCESS) {
+    return malformed(sentence(error));
+  }
+  if (const auto error = document.get_object().get(object); error != simdjson::SUCCESS) {
+    return malformed(sentence(error));
+  }
+
+  // A record that is bad is still read to its end: only JSON that is valid to the end shows that the
+  // next record begins where it seems to.
+  const auto bad = [&](auto format, auto&&... args) {
+    if (reason.empty()) reason = fmt::format(fmt::runtime(format), args...);
+  };
+  unsigned seen = 0;
+  for (auto member : object) {
+    std::string_view name;
+    ondemand::value value;
+    json_type type{};
+    if (const auto error = member.unescaped_key().get(name); error != simdjson::SUCCESS) {
+      return malformed(sentence(error));
+    }
+    if (member.value().get(value) != simdjson::SUCCESS ||
+        value.type().get(type) != simdjson::SUCCESS) {
+      return malformed("not valid JSON");
+    }
+    const Field field = field_of(name);
+    const unsigned bit = 1U << static_cast<unsigned>(field);
+    if (field != Field::other && (seen & bit) != 0) bad("the field \"{}\" is there twice", name);
+    seen |= bit;
+
+    bool taken = false;
+    switch (field) {
+      case Field::key:
+      case Field::value: {
+        if (type != json_type::string) {
+          if (field == Field::value && type == json_type::null) {
+            bad("\"value\" is null; an empty value is \"\"");
+          } else {
+            bad("\"{}\" is {}, not a string{}", name, kind(type),
+                field == Field::value ? " (write JSON values as text in quotes)" : "");
+          }
+          break;
+        }
+        std::string_view string;
+        if (const auto error = value.get_string().get(string); error != simdjson::SUCCESS) {
+          return malformed("not valid JSON: \"" + std::string(name) +
+                           "\" has an invalid escape or half a surrogate pair");
+        }
+        (field == Field::key ? fields.key : fields.value) = string;
+        taken = true;
+        break;
+      }
+      case Field::metadata: {
+        // Where the value begins in the text; where it ends is known once it has been walked.
+        const char* const begin = value.raw_json_token().data();
+        Nothing nothing;
+        if (!walk_json(value, nothing)) {
+          return malformed(fmt::format("\"metadata\" is not valid JSON, or nested deeper than {}",
+                                       kDeepestJson));
+        }
+        if (type == json_type::object || type == json_type::array) {
+          // The parser stands behind the closing bracket, at the next token.
+          const char* end = nullptr;
+          if (document.current_location().get(end) != simdjson::SUCCESS) {
+            return malformed("not valid JSON");
+          }
+          while (end != begin && end[-1] != '}' && end[-1] != ']') --end;
+          fields.metadata = {begin, static_cast<std::size_t>(end - begin)};
+        } else if (type != json_type::null) {
+          fields.metadata = scalar_text(value);
+        }
+        taken = true;
+        break;
+      }
+      case Field::base64:
+      case Field::key_base64: {
+        if (type == json_type::null) break;
+        if (type != json_type::boolean) {
+          bad("\"{}\" is {}, not true or false", name, kind(type));
+          break;
+        }
+        (field == Field::base64 ? fields.value_is_base64 : fields.key_is_base64) =
+            scalar_text(value) == "true";
+        break;
+      }
+      case Field::expiration:
+      case Field::expiration_ttl: {
+        if (type == json_type::null) break;
+        const auto seconds =
+            type == json_type::number ? parse_seconds(scalar_text(value)) : std::nullopt;
+        if (!seconds) {
+          bad("\"{}\" is not a whole number of seconds", name);
+          break;
+        }
+        (field == Field::expiration ? fields.expiration : fields.expiration_ttl) = seconds;
+        break;
+      }
+      case Field::other: break;
+    }
+    if (Nothing nothing; !taken && !walk_json(value, nothing)) {
+      return malformed(fmt::format("not valid JSON, or nested deeper than {}", kDeepestJson));
+    }
+  }
+  // The parser does not look behind the end of the document by itself.
+  if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) {
+    return malformed("not valid JSON: something follows the object");
+  }
+  return reason.empty() ? Verdict::good : Verdict::bad;
+}
+
+bool EntryParser::accept_key(const Fields& fields, store::Block& out, std::string& reason) {
+  if (!fields.key) {
+    reason = "it has no \"key\"";
+    return false;
+  }
+  std::string_view key = *fields.key;
+  if (fields.key_is_base64) {
+    Result<std::string> decoded = decode_base64(key);
+    if (!decoded) {
+      reason = "\"key\" is not valid base64";
+      return false;
+    }
+    scratch_->key_bytes = std::move(*decoded);
+    key = scratch_->key_bytes;
+  }
+  if (key.empty()) {
+    reason = "the key is empty";
+    return false;
+  }
+  store::EntryView entry;
+  entry.key = key;
+  entry.presence = store::Presence::listed;
+  out.append(entry);
+  return true;
+}
+
+bool EntryParser::accept(const Fields& fields, store::Block& out, std::string& reason) {
+  if (fields.key && !fields.value) {
+    reason = "it has no \"value\" (a listing has none; an export has)";
+    return false;
+  }
+  std::int64_t expiration = fields.expiration.value_or(0);
+  if (expiration < 0) {
+    reason = "\"expiration\" is negative";
+    return false;
+  }
+  if (fields.expiration_ttl) {
+    if (*fields.expiration_ttl < 1 || *fields.expiration_ttl > kLatestExpiration) {
+      reason = "\"expiration_ttl\" is not a possible number of seconds";
+      return false;
+    }
+    expiration = now_ + *fields.expiration_ttl;
+  }
+  if (expiration > kLatestExpiration) {
+    reason = "\"expiration\" is after the year 9999; it counts seconds, not milliseconds";
+    return false;
+  }
+  std::string_view value = fields.value.value_or(std::string_view());
+  if (fields.value_is_base64) {
+    Result<std::string> decoded = decode_base64(value);
+    if (!decoded) {
+      reason = "\"value\" is not valid base64";
+      return false;
+    }
+    scratch_->value_bytes = std::move(*decoded);
+    value = scratch_->value_bytes;
+  }
+  if (!accept_key(fields, out, reason)) return false;
+  store::EntryView& entry = out[out.size() - 1];
+  entry.value = out.copy(value);
+  entry.metadata = out.copy(fields.metadata);
+  entry.expiration = expiration;
+  entry.presence = store::Presence::present;
+  return true;
+}
+
+bool EntryParser::is_json(std::string_view text) {
+  // In an array, since simdjson treats a scalar that is the whole document differently.
+  const std::string_view padded = scratch_->padded.assign("[", text, "]");
+  ondemand::document document;
+  ondemand::array array;
+  if (scratch_->parser.iterate(padded.data(), padded.size(), scratch_->padded.capacity())
+              .get(document) != simdjson::SUCCESS ||
+      document.get_array().get(array) != simdjson::SUCCESS) {
+    return false;
+  }
+  std::size_t values = 0;
+  Nothing nothing;
+  for (auto element : array) {
+    ondemand::value value;
+    if (++values > 1 || element.get(value) != simdjson::SUCCESS || !walk_json(value, nothing)) {
+      return false;
+    }
+  }
+  return values == 1 && document.current_location().error() == simdjson::OUT_OF_BOUNDS;
+}
+
+std::optional<std::int64_t> parse_seconds(std::string_view text) {
+  std::int64_t seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return seconds;
+}
+
+}  // namespace sluice::bulk

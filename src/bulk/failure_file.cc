@@ -1,0 +1,78 @@
+#include "bulk/failure_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/json_text.h"
+#include "bulk/entry_writer.h"
+
+namespace sluice::bulk {
+
+namespace {
+constexpr std::size_t kMostReasons = 100;
+}
+
+FailureFile::~FailureFile() {
+  if (file_ >= 0) ::close(file_);
+}
+
+Result<> FailureFile::append(const std::vector<FailedKey>& keys) {
+  if (keys.empty()) return {};
+  std::string lines;
+  for (const FailedKey& failed : keys) {
+    const auto reason = reasons_.find(failed.error.message);
+    if (reason != reasons_.end()) {
+      ++reason->second;
+    } else {
+      ++reasons_[reasons_.size() < kMostReasons ? failed.error.message : "other reasons"];
+    }
+    lines += '{';
+    append_key_field(failed.key, lines);
+    lines += ",\"code\":";
+    append_json_string(lines, name(failed.error.code));
+    lines += ",\"error\":";
+    append_json_string(lines, failed.error.message);
+    lines += "}\n";
+  }
+  if (path_.empty()) return {};
+  if (file_ < 0) {
+    file_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (file_ < 0) return std::unexpected(system_error(errno, fmt::format("create {}", path_)));
+    // Beyond the checkpoint there may be keys that the resumed job will meet again.
+    if (::ftruncate(file_, static_cast<off_t>(bytes_)) != 0) {
+      return std::unexpected(system_error(errno, fmt::format("cut {}", path_)));
+    }
+  }
+  std::string_view rest = lines;
+  while (!rest.empty()) {
+    const ssize_t wrote = ::pwrite(file_, rest.data(), rest.size(), static_cast<off_t>(bytes_));
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return std::unexpected(system_error(errno, fmt::format("write {}", path_)));
+    bytes_ += static_cast<std::uint64_t>(wrote);
+    rest.remove_prefix(static_cast<std::size_t>(wrote));
+  }
+  return {};
+}
+
+Result<> FailureFile::sync() {
+  if (file_ >= 0 && ::fdatasync(file_) != 0) {
+    return std::unexpected(system_error(errno, fmt::format("sync {}", path_)));
+  }
+  return {};
+}
+
+std::vector<FailureReason> FailureFile::reasons() const {
+  std::vector<FailureReason> list;
+  list.reserve(reasons_.size());
+  for (const auto& [message, keys] : reasons_) list.push_back({message, keys});
+  std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) {
+    return a.keys != b.keys ? a.keys > b.keys : a.message < b.message;
+  });
+  return list;
+}
+
+}  // namespace sluice::bulk

@@ -1,0 +1,308 @@
+#include "bulk/job_log.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include "base/base64.h"
+
+namespace sluice::bulk {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::string_view kJournalEnding = ".journal";
+
+std::string boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  return id;
+}
+
+// Keys and cursors may hold any bytes; JSON text may not.
+std::string armoured(std::string_view bytes) {
+  std::string text;
+  append_base64(text, bytes);
+  return text;
+}
+
+std::string text_of(const json::object& object, std::string_view field) {
+  const json::value* value = object.if_contains(field);
+  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+std::string bytes_of(const json::object& object, std::string_view field) {
+  return decode_base64(text_of(object, field)).value_or(std::string());
+}
+
+std::uint64_t number_of(const json::object& object, std::string_view field) {
+  const json::value* value = object.if_contains(field);
+  if (value == nullptr) return 0;
+  if (value->is_uint64()) return value->get_uint64();
+  return value->is_int64() ? static_cast<std::uint64_t>(value->get_int64()) : 0;
+}
+
+bool flag_of(const json::object& object, std::string_view field) {
+  const json::value* value = object.if_contains(field);
+  return value != nullptr && value->is_bool() && value->get_bool();
+}
+
+std::string to_text(const JobHeader& header) {
+  json::array words(header.words.begin(), header.words.end());
+  return json::serialize(json::object{{"id", header.id},
+                                      {"command", header.command},
+                                      {"words", std::move(words)},
+                                      {"folder", armoured(header.folder)},
+                                      {"identity", armoured(header.identity)},
+                                      {"created", header.created}});
+}
+
+Checkpoint checkpoint_of(const json::object& record) {
+  Checkpoint checkpoint;
+  checkpoint.position = {.cursor = bytes_of(record, "cursor"),
+                         .last_key = bytes_of(record, "last_key"),
+                         .offset = number_of(record, "offset"),
+                         .end = flag_of(record, "end")};
+  checkpoint.counts = {.listed = number_of(record, "listed"),
+                       .selected = number_of(record, "selected"),
+                       .done = number_of(record, "done"),
+                       .failed = number_of(record, "failed"),
+                       .skipped = number_of(record, "skipped")};
+  checkpoint.output_bytes = number_of(record, "output_bytes");
+  checkpoint.failure_bytes = number_of(record, "failure_bytes");
+  checkpoint.spooled = flag_of(record, "spooled");
+  return checkpoint;
+}
+
+// Builds a summary from the records of a journal, in their order.
+class SummaryReader {
+ public:
+  void read(std::string_view text) {
+    boost::system::error_code error;
+    const json::value value = json::parse(text, error);
+    if (error || !value.is_object()) return;
+    const json::object& record = value.get_object();
+    if (first_) {
+      first_ = false;
+      summary_.header = {.id = text_of(record, "id"),
+                         .command = text_of(record, "command"),
+                         .words = {},
+                         .folder = bytes_of(record, "folder"),
+                         .identity = bytes_of(record, "identity"),
+                         .created = static_cast<std::int64_t>(number_of(record, "created"))};
+      if (const json::value* words = record.if_contains("words"); words != nullptr && words->is_array()) {
+        for (const json::value& word : words->get_array()) {
+          if (word.is_string()) summary_.header.words.emplace_back(word.get_string());
+        }
+      }
+    } else if (const std::string kind = text_of(record, "record"); kind == "checkpoint") {
+      if (flag_of(record, "synced") || text_of(record, "boot") == boot_) {
+        summary_.checkpoint = checkpoint_of(record);
+        has_checkpoint_ = true;
+      }
+      summary_.state = JobState::unfinished;
+      summary_.reason.clear();
+    } else if (kind == "end") {
+      const std::string state = text_of(record, "state");
+      summary_.state = state == "finished" ? JobState::finished
+                       : state == "failed" ? JobState::failed
+                                           : JobState::unfinished;
+      summary_.reason = text_of(record, "reason");
+    }
+  }
+  [[nodiscard]] const JobSummary& summary() const { return summary_; }
+  [[nodiscard]] bool has_checkpoint() const { return has_checkpoint_; }
+
+ private:
+  std::string boot_ = boot_id();
+  bool first_ = true;
+  bool has_checkpoint_ = false;
+  JobSummary summary_;
+};
+
+std::string new_id() {
+  // A time that sorts, and enough chance that two jobs of one second differ.
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  std::array<char, 32> text{};
+  const std::size_t size = std::strftime(text.data(), text.size(), "%Y%m%d-%H%M%S", &utc);
+  std::random_device random;
+  return fmt::format("{}-{:04x}", std::string_view(text.data(), size), random() & 0xffffu);
+}
+
+// An id names a file, so it must not lead elsewhere.
+bool valid_id(std::string_view id) {
+  return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '-';
+  });
+}
+
+Result<> make_private_folder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return std::unexpected(system_error(error.value(), fmt::format("create the folder {}", path)));
+  if (::chmod(path.c_str(), 0700) != 0) {
+    return std::unexpected(system_error(errno, fmt::format("protect the folder {}", path)));
+  }
+  return {};
+}
+
+std::string end_record(std::string_view state, std::string_view reason) {
+  return json::serialize(json::object{{"record", "end"}, {"state", state}, {"reason", reason}});
+}
+
+}  // namespace
+
+std::string_view name(JobState state) {
+  switch (state) {
+    case JobState::running: return "running";
+    case JobState::unfinished: return "unfinished";
+    case JobState::finished: return "finished";
+    case JobState::failed: return "failed";
+  }
+  return "unknown";
+}
+
+Result<> JobLog::checkpoint(const Checkpoint& checkpoint, bool synced) {
+  static const std::string boot = boot_id();
+  const json::object record{{"record", "checkpoint"},
+                            {"cursor", armoured(checkpoint.position.cursor)},
+                            {"last_key", armoured(checkpoint.position.last_key)},
+                            {"offset", checkpoint.position.offset},
+                            {"end", checkpoint.position.end},
+                            {"listed", checkpoint.counts.listed},
+                            {"selected", checkpoint.counts.selected},
+                            {"done", checkpoint.counts.done},
+                            {"failed", checkpoint.counts.failed},
+                            {"skipped", checkpoint.counts.skipped},
+                            {"output_bytes", checkpoint.output_bytes},
+                            {"failure_bytes", checkpoint.failure_bytes},
+                            {"spooled", checkpoint.spooled},
+                            {"synced", synced},
+                            {"boot", boot}};
+  if (auto appended = journal_.append(json::serialize(record)); !appended) return appended;
+  return synced ? journal_.sync() : Result<>();
+}
+
+Result<> JobLog::finish(JobState state, std::string_view reason) {
+  // Its keys are other people's data: they do not stay longer than they are of use.
+  ::unlink(spool_path().c_str());
+  if (auto appended = journal_.append(end_record(name(state), reason)); !appended) return appended;
+  return journal_.sync();
+}
+
+Result<> JobLog::stopped(std::string_view reason) {
+  if (auto appended = journal_.append(end_record("unfinished", reason)); !appended) return appended;
+  return journal_.sync();
+}
+
+std::string JobLog::failure_path() const {
+  const std::string& path = journal_.path();
+  return path.substr(0, path.size() - kJournalEnding.size()) + ".failed";
+}
+
+std::string JobLog::spool_path() const {
+  const std::string& path = journal_.path();
+  return path.substr(0, path.size() - kJournalEnding.size()) + ".spool";
+}
+
+std::string JobFolder::journal_path(std::string_view id) const {
+  return fmt::format("{}/{}{}", path_, id, kJournalEnding);
+}
+
+Result<JobLog> JobFolder::create(JobHeader header) const {
+  if (auto made = make_private_folder(path_); !made) return std::unexpected(made.error());
+  header.id = new_id();
+  header.created = std::chrono::duration_cast<std::chrono::seconds>(
+                       std::chrono::system_clock::now().time_since_epoch())
+                       .count();
+  auto journal = flow::Journal::create(journal_path(header.id), to_text(header));
+  if (!journal) return std::unexpected(journal.error());
+  return JobLog(std::move(*journal), std::move(header));
+}
+
+Result<JobLog> JobFolder::resume(std::string_view id) const {
+  if (!valid_id(id)) return fail(ErrorCode::not_found, "there is no job \"{}\": see `sluice jobs list`", id);
+  SummaryReader reader;
+  auto journal = flow::Journal::open(journal_path(id), [&](std::string_view text) { reader.read(text); });
+  if (!journal && journal.error().code == ErrorCode::not_found) {
+    return fail(ErrorCode::not_found, "there is no job \"{}\": see `sluice jobs list`", id);
+  }
+  if (!journal) return std::unexpected(journal.error());
+  const JobSummary& summary = reader.summary();
+  if (summary.state == JobState::finished || summary.state == JobState::failed) {
+    return fail(ErrorCode::conflict, "job {} has {} and cannot be resumed: run its command again", id,
+                summary.state == JobState::finished ? "finished" : "failed");
+  }
+  JobLog log(std::move(*journal), summary.header);
+  if (reader.has_checkpoint()) log.resumed_from_ = summary.checkpoint;
+  return log;
+}
+
+std::optional<std::string> JobFolder::find_unfinished(std::string_view identity) const {
+  for (const JobSummary& job : list()) {
+    if (job.state == JobState::unfinished && job.header.identity == identity) return job.header.id;
+  }
+  return std::nullopt;
+}
+
+Result<JobSummary> JobFolder::show(std::string_view id) const {
+  if (!valid_id(id)) return fail(ErrorCode::not_found, "there is no job \"{}\": see `sluice jobs list`", id);
+  SummaryReader reader;
+  const auto peek = flow::Journal::peek(journal_path(id), [&](std::string_view text) { reader.read(text); });
+  if (!peek && peek.error().code == ErrorCode::not_found) {
+    return fail(ErrorCode::not_found, "there is no job \"{}\": see `sluice jobs list`", id);
+  }
+  if (!peek) return std::unexpected(peek.error());
+  JobSummary summary = reader.summary();
+  if (peek->in_use) summary.state = JobState::running;
+  return summary;
+}
+
+std::vector<JobSummary> JobFolder::list() const {
+  std::vector<JobSummary> jobs;
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator(path_, error)) {
+    if (file.path().extension() != kJournalEnding) continue;
+    if (auto summary = show(file.path().stem().string())) jobs.push_back(std::move(*summary));
+  }
+  std::sort(jobs.begin(), jobs.end(),
+            [](const JobSummary& a, const JobSummary& b) { return a.header.id > b.header.id; });
+  return jobs;
+}
+
+Result<> JobFolder::remove(std::string_view id) const {
+  const auto summary = show(id);
+  // A journal that cannot be read can still be removed by whoever names it.
+  if (!summary && summary.error().code == ErrorCode::not_found) return std::unexpected(summary.error());
+  if (summary && summary->state == JobState::running) {
+    return fail(ErrorCode::conflict, "job {} is running: stop it first", id);
+  }
+  for (const std::string_view ending : {".spool", ".failed"}) {
+    ::unlink(fmt::format("{}/{}{}", path_, id, ending).c_str());
+  }
+  if (::unlink(journal_path(id).c_str()) != 0) {
+    return std::unexpected(system_error(errno, fmt::format("remove {}", journal_path(id))));
+  }
+  return {};
+}
+
+void JobFolder::prune(std::int64_t now, std::int64_t seconds) const {
+  for (const JobSummary& job : list()) {
+    const bool ended = job.state == JobState::finished || job.state == JobState::failed;
+    // What cannot be removed now is tried again by the next job.
+    if (ended && job.header.created + seconds < now) (void)remove(job.header.id);
+  }
+}
+
+}  // namespace sluice::bulk

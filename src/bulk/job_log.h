@@ -1,0 +1,105 @@
+// JobLog: what a bulk job writes down so that it can be continued, and the folder of all of them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "bulk/position.h"
+#include "flow/journal.h"
+
+namespace sluice::bulk {
+
+// What a job was asked to do. Two jobs with the same `identity` are the same work: --resume continues
+// an unfinished one.
+struct JobHeader {
+  std::string id;
+  std::string command;             // "kv delete"
+  std::vector<std::string> words;  // the flags and arguments that resume it, without secrets
+  std::string folder;              // the current folder in which the words are understood
+  std::string identity;            // store, namespace, selection and output, as one string
+  std::int64_t created = 0;        // seconds since 1970-01-01 UTC
+};
+
+// How far a job is.
+struct Checkpoint {
+  Position position;
+  Counts counts;
+  std::uint64_t output_bytes = 0;   // of the output file
+  std::uint64_t failure_bytes = 0;  // of the file of failed keys
+  // The matched keys are in the spool file, complete: the source is the spool from now on.
+  bool spooled = false;
+};
+
+enum class JobState : std::uint8_t { running, unfinished, finished, failed };
+[[nodiscard]] std::string_view name(JobState state);
+
+// A job as `sluice jobs` shows it.
+struct JobSummary {
+  JobHeader header;
+  JobState state = JobState::unfinished;
+  Checkpoint checkpoint;
+  std::string reason;  // why it ended, if it did not finish
+};
+
+// The journal of one job: typed records over flow::Journal.
+//
+// A checkpoint is written whenever the watermark moves, and survives the death of the process. It
+// survives a power cut only if it was written as `synced`, which the caller says after it has synced
+// the output that the checkpoint speaks of; after a reboot, later checkpoints that were not synced are
+// not believed (the boot id in each record tells).
+class JobLog {
+ public:
+  [[nodiscard]] const JobHeader& header() const { return header_; }
+  // Where the job was when it was opened for resuming.
+  [[nodiscard]] const std::optional<Checkpoint>& resumed_from() const { return resumed_from_; }
+
+  Result<> checkpoint(const Checkpoint& checkpoint, bool synced);
+  // The job has ended for good (finished, or failed in a way that resuming would not mend).
+  Result<> finish(JobState state, std::string_view reason);
+  // The job has ended early and can be resumed.
+  Result<> stopped(std::string_view reason);
+
+  // Beside the journal, with its name: the keys that failed, and the keys that were matched.
+  [[nodiscard]] std::string failure_path() const;
+  [[nodiscard]] std::string spool_path() const;
+
+ private:
+  friend class JobFolder;
+  JobLog(flow::Journal journal, JobHeader header)
+      : journal_(std::move(journal)), header_(std::move(header)) {}
+
+  flow::Journal journal_;
+  JobHeader header_;
+  std::optional<Checkpoint> resumed_from_;
+};
+
+// $XDG_STATE_HOME/sluice/jobs: one journal a job, 0600 in a folder that is 0700.
+class JobFolder {
+ public:
+  explicit JobFolder(std::string path) : path_(std::move(path)) {}
+
+  // Starts the journal of a new job and gives it an id.
+  Result<JobLog> create(JobHeader header) const;
+  // Continues an unfinished job. Fails with `conflict` while it runs elsewhere.
+  Result<JobLog> resume(std::string_view id) const;
+  // The newest unfinished job with this identity.
+  [[nodiscard]] std::optional<std::string> find_unfinished(std::string_view identity) const;
+
+  // All jobs, newest first. A file that is no journal of ours is passed over.
+  [[nodiscard]] std::vector<JobSummary> list() const;
+  Result<JobSummary> show(std::string_view id) const;
+  // Removes a job that does not run, with the files beside its journal.
+  Result<> remove(std::string_view id) const;
+  // Removes what has ended more than `seconds` ago.
+  void prune(std::int64_t now, std::int64_t seconds) const;
+
+ private:
+  [[nodiscard]] std::string journal_path(std::string_view id) const;
+  std::string path_;
+};
+
+}  // namespace sluice::bulk

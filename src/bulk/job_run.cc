@@ -1,0 +1,141 @@
+#include "bulk/job_run.h"
+
+#include <utility>
+
+namespace sluice::bulk {
+
+namespace {
+
+// A power cut costs at most the work of this time.
+constexpr std::chrono::seconds kSyncInterval{2};
+
+}  // namespace
+
+ExitCode exit_code(const Report& report) {
+  if (report.ended_early) return exit_code(report.ended_early->code);
+  return report.counts.failed > 0 ? ExitCode::some_failed : ExitCode::done;
+}
+
+JobRun::JobRun(Job& job, std::string_view verb)
+    : job_(job),
+      start_(job.journal != nullptr ? job.journal->resumed_from().value_or(Checkpoint{}) : Checkpoint{}),
+      counts_(start_.counts),
+      failures_(job.failure_path, start_.failure_bytes),
+      synced_at_(io::Clock::now()),
+      listed_(job.progress.stage("listed")),
+      matched_(job.progress.stage("matched")),
+      done_(job.progress.stage(verb)),
+      failed_(job.progress.stage("failed")) {
+  passed_.counts = start_.counts;
+  listed_.count = start_.counts.listed;
+  matched_.count = start_.counts.selected;
+  done_.count = start_.counts.done;
+  failed_.count = start_.counts.failed;
+}
+
+std::uint64_t JobRun::open_page(Position after, std::uint64_t listed, std::uint64_t selected) {
+  listed_.count += listed;
+  if (!start_.spooled) matched_.count += selected;
+  counts_.listed += listed;
+  counts_.selected += selected;
+  return watermark_.open(std::move(after), listed, selected);
+}
+
+void JobRun::settle(std::uint64_t page, const Counts& ended, std::vector<FailedKey> failed) {
+  counts_ += ended;
+  done_.count += ended.done;
+  failed_.count += ended.failed;
+  watermark_.settle(page, ended, std::move(failed));
+}
+
+void JobRun::advance(std::uint64_t output_bytes) {
+  if (!watermark_.advance(passed_)) return;
+  output_bytes_ = output_bytes;
+  moved_ = true;
+}
+
+Result<> JobRun::save(const std::function<Result<>()>& sync_output) {
+  if (!std::exchange(moved_, false)) return {};
+  if (auto appended = failures_.append(std::exchange(passed_.failed, {})); !appended) return appended;
+  if (job_.journal == nullptr) return {};
+  const Checkpoint checkpoint{.position = watermark_.position(),
+                              .counts = passed_.counts,
+                              .output_bytes = output_bytes_,
+                              .failure_bytes = failures_.bytes(),
+                              .spooled = start_.spooled};
+  const flow::TimePoint now = io::Clock::now();
+  const bool sync = now - synced_at_ >= kSyncInterval;
+  if (sync) {
+    synced_at_ = now;
+    if (auto synced = failures_.sync(); !synced) return synced;
+    if (sync_output) {
+      if (auto synced = sync_output(); !synced) return synced;
+    }
+  }
+  return job_.journal->checkpoint(checkpoint, sync);
+}
+
+Result<> JobRun::begin_from_spool(std::uint64_t listed) {
+  start_ = Checkpoint{};
+  start_.spooled = true;
+  counts_ = passed_.counts = Counts{.listed = listed};
+  done_.total = matched_.count;
+  if (job_.journal == nullptr) return {};
+  return job_.journal->checkpoint({.counts = passed_.counts, .spooled = true}, true);
+}
+
+void JobRun::end_early(Error reason) {
+  if (!ended_early_) ended_early_ = std::move(reason);
+}
+
+Report JobRun::finish() {
+  // Failed keys beyond the watermark are told, too; a resumed job will meet them again and cuts the
+  // file back to its checkpoint.
+  if (auto told = failures_.append(watermark_.take_failed()); !told) end_early(told.error());
+  if (auto synced = failures_.sync(); !synced) end_early(synced.error());
+  if (job_.stop.requested()) {
+    // What the stop turned away ended with its reason too; any other reason came first and stays.
+    end_early(job_.stop.reason());
+  }
+  if (!ended_early_ && !counts_.add_up()) {
+    end_early({ErrorCode::protocol, Retry::never, std::nullopt,
+               fmt::format("the counts do not add up: {} selected, but {} done, {} failed and {} skipped; "
+                           "please report this",
+                           counts_.selected, counts_.done, counts_.failed, counts_.skipped)});
+  }
+  if (job_.journal != nullptr) {
+    const auto closed = ended_early_ ? job_.journal->stopped(ended_early_->message)
+                                     : job_.journal->finish(JobState::finished, "");
+    if (!closed) end_early(closed.error());
+  }
+  return Report{.counts = counts_,
+                .ended_early = ended_early_,
+                .reasons = failures_.reasons(),
+                .failure_file = failures_.path()};
+}
+
+void settle_batch(JobRun& run, const std::vector<PageRun>& pages, const std::vector<Ending>& endings,
+                  const std::vector<store::KeyFailure>& reasons,
+                  const std::function<std::string_view(std::size_t)>& key) {
+  std::size_t next = 0;
+  for (const PageRun& part : pages) {
+    Counts ended;
+    std::vector<FailedKey> failed;
+    for (const std::size_t end = next + part.entries; next < end; ++next) {
+      switch (endings[next]) {
+        case Ending::open: break;
+        case Ending::done: ++ended.done; break;
+        case Ending::skipped: ++ended.skipped; break;
+        case Ending::failed: ++ended.failed; break;
+      }
+    }
+    for (const store::KeyFailure& reason : reasons) {
+      if (reason.index < next && reason.index >= next - part.entries) {
+        failed.push_back({std::string(key(reason.index)), reason.error});
+      }
+    }
+    run.settle(part.page, ended, std::move(failed));
+  }
+}
+
+}  // namespace sluice::bulk

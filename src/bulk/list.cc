@@ -1,0 +1,39 @@
+#include "bulk/list.h"
+
+#include <utility>
+
+#include "bulk/job_run.h"
+#include "bulk/source.h"
+
+namespace sluice::bulk {
+
+io::Task<Report> list_entries(Job& job, store::Store& store, ListOptions options,
+                              std::function<io::Task<Result<>>(const store::Block& entries)> sink) {
+  JobRun run(job, "written");
+  auto source =
+      open_source(job.executor, job.stop, store,
+                  {.selection = options.selection, .values = false, .start = {}, .selected_before = 0});
+  if (!source) {
+    run.end_early(source.error());
+    co_return run.finish();
+  }
+  for (bool end = false; !end && !run.ending();) {
+    auto page = co_await (*source)->next();
+    if (!page) {
+      run.end_early(page.error());
+      break;
+    }
+    end = page->after.end;
+    const std::uint64_t number = run.open_page(page->after, page->listed, page->entries.size());
+    if (auto taken = co_await sink(page->entries); !taken) {
+      run.end_early(taken.error());
+      break;
+    }
+    run.settle(number, {.done = page->entries.size()});
+    if (auto committed = run.commit(); !committed) run.end_early(committed.error());
+  }
+  co_await (*source)->close();
+  co_return run.finish();
+}
+
+}  // namespace sluice::bulk

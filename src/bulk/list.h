@@ -1,0 +1,21 @@
+// list_entries: gives the selected entries of a store, page by page.
+#pragma once
+
+#include <functional>
+
+#include "bulk/job.h"
+#include "bulk/selection.h"
+#include "store/store.h"
+
+namespace sluice::bulk {
+
+struct ListOptions {
+  Selection selection;  // nothing selected: everything
+};
+
+// Hands the selected entries of each page to `sink`, in the store's order, while the next page is
+// fetched. An error of the sink ends the run. Asks for list pages only.
+io::Task<Report> list_entries(Job& job, store::Store& store, ListOptions options,
+                              std::function<io::Task<Result<>>(const store::Block& entries)> sink);
+
+}  // namespace sluice::bulk

@@ -1,0 +1,85 @@
+// Position, Counts and Watermark: how far a job is, so that it can go on from there.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+
+namespace sluice::bulk {
+
+// A place in the source of a job, behind a whole page of it.
+struct Position {
+  std::string cursor;        // of a listing: the store's cursor for the next page
+  std::string last_key;      // of a listing: the last key before the cursor, should it be refused
+  std::uint64_t offset = 0;  // of a file: the bytes read so far
+  bool end = false;          // nothing comes after it
+};
+
+// What became of the entries. Once a job is complete, selected = done + failed + skipped.
+struct Counts {
+  std::uint64_t listed = 0;    // seen by the source
+  std::uint64_t selected = 0;  // of these, chosen by the selection
+  std::uint64_t done = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t skipped = 0;  // gone before it was their turn, or bad records passed over
+
+  Counts& operator+=(const Counts& other) {
+    listed += other.listed;
+    selected += other.selected;
+    done += other.done;
+    failed += other.failed;
+    skipped += other.skipped;
+    return *this;
+  }
+  [[nodiscard]] bool add_up() const { return selected == done + failed + skipped; }
+  friend bool operator==(const Counts&, const Counts&) = default;
+};
+
+// A key that a job could not do, and why.
+struct FailedKey {
+  std::string key;
+  Error error;
+};
+
+// Follows the pages of a source, which are opened in order and whose entries end in any order, and
+// tells the position up to which everything has ended. Pure.
+//
+// Invariant: pages_ holds, in order, the pages behind the watermark; the first one has entries that
+// have not ended, or `advance` has not been called since they did.
+class Watermark {
+ public:
+  struct Passed {
+    Counts counts;
+    std::vector<FailedKey> failed;
+  };
+
+  // A page of `listed` entries, of which `selected` are to be done; `after` is the position behind
+  // it. Returns the page's number.
+  std::uint64_t open(Position after, std::uint64_t listed, std::uint64_t selected);
+  // Of the page, `ended.done + ended.failed + ended.skipped` more entries have ended.
+  void settle(std::uint64_t page, const Counts& ended, std::vector<FailedKey> failed = {});
+  // Moves over the pages in front that have ended. True if the position has moved; `passed` is what
+  // became of their entries.
+  bool advance(Passed& passed);
+
+  // The failed keys of the pages that `advance` has not passed, when the run is over.
+  std::vector<FailedKey> take_failed();
+
+  [[nodiscard]] const Position& position() const { return position_; }
+
+ private:
+  struct PageState {
+    Position after;
+    std::uint64_t open_entries = 0;
+    Counts counts;
+    std::vector<FailedKey> failed;
+  };
+  std::deque<PageState> pages_;
+  std::uint64_t first_page_ = 0;  // the number of pages_.front()
+  Position position_;
+};
+
+}  // namespace sluice::bulk

@@ -1,0 +1,111 @@
+#include "bulk/put_batches.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice::bulk {
+
+namespace {
+
+// A local store writes one batch after the other, in the order in which they come: one is written
+// while the next one is collected. More would only take memory.
+std::size_t batches_at_once(const store::Store& store, const JobSettings& settings) {
+  return store.capabilities().remote ? settings.concurrency : 1;
+}
+
+// A batch beside the one that is collected, so that sending overlaps with reading.
+std::size_t bytes_of_batch(const store::Store& store, const JobSettings& settings) {
+  return std::min(store.capabilities().put_bytes, std::max<std::size_t>(1, settings.in_flight_bytes / 2));
+}
+
+std::size_t weight(const store::EntryView& entry) {
+  return entry.key.size() + entry.value.size() + entry.metadata.size();
+}
+
+}  // namespace
+
+PutBatches::PutBatches(JobRun& run, store::Store& store)
+    : run_(run),
+      store_(store),
+      size_(std::min(run.job().settings.batch_size.value_or(SIZE_MAX), store.capabilities().put_entries)),
+      batcher_(size_.limit(), bytes_of_batch(store, run.job().settings)),
+      budget_(run.job().executor, run.job().settings.in_flight_bytes),
+      ended_(run.job().executor),
+      group_(run.job().executor, batches_at_once(store, run.job().settings)) {}
+
+bool PutBatches::has_room(const store::EntryView& entry) const {
+  return batcher_.fits(weight(entry));
+}
+
+void PutBatches::append(const store::EntryView& entry, std::uint64_t page) {
+  batcher_.add(weight(entry));
+  batch_.entries.append(entry);
+  if (batch_.pages.empty() || batch_.pages.back().page != page) batch_.pages.push_back({page, 0});
+  ++batch_.pages.back().entries;
+}
+
+io::Task<> PutBatches::add(const store::EntryView& entry, std::uint64_t page) {
+  if (!has_room(entry)) co_await send();
+  if (!run_.ending()) append(entry, page);
+}
+
+io::Task<> PutBatches::finish() {
+  if (!batch_.entries.empty() && !run_.ending()) co_await send();
+  co_await group_.join();
+}
+
+bool PutBatches::clashes(const Batch& batch) const {
+  return std::any_of(batch.hashes.begin(), batch.hashes.end(),
+                     [&](std::uint64_t hash) { return under_way_.contains(hash); });
+}
+
+io::Task<> PutBatches::send() {
+  const std::size_t bytes = batcher_.bytes();
+  Batch batch = std::exchange(batch_, {});
+  batcher_.clear();
+  batcher_.set_most_items(size_.limit());
+  if (store_.capabilities().remote) {
+    batch.hashes.reserve(batch.entries.size());
+    for (const store::EntryView& entry : batch.entries) {
+      batch.hashes.push_back(XXH3_64bits(entry.key.data(), entry.key.size()));
+    }
+    // Other batches may end in any order: a key that is still under way has to land first.
+    while (clashes(batch)) co_await ended_.wait();
+    for (const std::uint64_t hash : batch.hashes) ++under_way_[hash];
+  }
+  co_await budget_.acquire(bytes);
+  if (run_.ending()) co_return;
+  co_await group_.spawn(put(std::move(batch), bytes));
+}
+
+io::Task<> PutBatches::put(Batch batch, std::size_t bytes) {
+  const BatchCall call = [&](std::span<const std::size_t> which)
+      -> io::Task<Result<std::vector<store::KeyFailure>>> {
+    std::vector<store::EntryView> some;
+    std::span<const store::EntryView> entries = batch.entries.entries();
+    if (which.size() != entries.size()) {
+      some.reserve(which.size());
+      for (const std::size_t index : which) some.push_back(entries[index]);
+      entries = some;
+    }
+    auto answer = co_await store_.put(entries);
+    if (!answer) co_return std::unexpected(std::move(answer.error()));
+    for (store::KeyFailure& failure : answer->failed) failure.index = which[failure.index];
+    co_return std::move(answer->failed);
+  };
+  BatchOutcome outcome = co_await run_batch(run_.job(), size_, batch.entries.size(), call);
+  settle_batch(run_, batch.pages, outcome.endings, outcome.reasons,
+               [&](std::size_t index) { return batch.entries[index].key; });
+  if (outcome.ended) run_.end_early(*outcome.ended);
+  if (auto committed = run_.commit(); !committed) run_.end_early(committed.error());
+  for (const std::uint64_t hash : batch.hashes) {
+    if (const auto held = under_way_.find(hash); --held->second == 0) under_way_.erase(held);
+  }
+  budget_.release(bytes);
+  ended_.notify_all();
+}
+
+}  // namespace sluice::bulk

@@ -1,0 +1,50 @@
+// Source: where the entries of a bulk job come from, page by page.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bulk/position.h"
+#include "bulk/selection.h"
+#include "io/stop.h"
+#include "store/store.h"
+
+namespace sluice::bulk {
+
+// The selected entries of one page.
+struct SourcePage {
+  store::Block entries;
+  std::uint64_t listed = 0;  // entries seen, selected or not
+  Position after;            // where the next page begins
+};
+
+// Gives pages until the position says `end`. Always `co_await close()` before destroying a source:
+// it may be fetching ahead.
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual io::Task<Result<SourcePage>> next() = 0;
+  virtual io::Task<> close() = 0;
+  // Whether the entries bear the metadata and expiry that the store has (a file of keys does not).
+  [[nodiscard]] virtual bool knows_metadata() const = 0;
+};
+
+struct SourceOptions {
+  const Selection& selection;
+  bool values = false;       // ask for values, if the store's listing gives them
+  Position start;            // where to go on; default: the beginning
+  std::uint64_t selected_before = 0;  // of a resumed job: counts against --limit
+};
+
+// The entries of `store` that the selection names: from a listing, whose next page is fetched while
+// the last one is worked on, or from the selection's file of keys. A pattern that does not compile or
+// a file that cannot be opened fails here, before anything is sent. `store` and the selection outlive
+// the source.
+Result<std::unique_ptr<Source>> open_source(io::Executor executor, io::Stop& stop,
+                                            store::Store& store,
+                                            const SourceOptions& options);
+
+}  // namespace sluice::bulk

@@ -1,0 +1,36 @@
+// Spool: matched keys on disk, for a deletion that has to know the count before it begins.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "bulk/source.h"
+
+namespace sluice::bulk {
+
+// Writes keys to a 0600 file: a magic line, then each key with its length (4 bytes, little endian)
+// before it, so that keys may hold any bytes.
+class SpoolWriter {
+ public:
+  static Result<SpoolWriter> create(const std::string& path);
+  SpoolWriter(SpoolWriter&& other) noexcept;
+  SpoolWriter& operator=(SpoolWriter&&) = delete;
+  ~SpoolWriter();
+
+  Result<> append(const store::Block& keys);
+  // Writes what is buffered, and syncs.
+  Result<> finish();
+
+ private:
+  SpoolWriter(std::string path, int file) : path_(std::move(path)), file_(file) {}
+  Result<> flush();
+  std::string path_;
+  int file_;
+  std::string buffer_;
+};
+
+// Reads a spool as a source. A truncated file is an error, never fewer keys.
+Result<std::unique_ptr<Source>> open_spool(const std::string& path, const Position& start);
+
+}  // namespace sluice::bulk

@@ -1,0 +1,96 @@
+// Gate: what every wire request passes.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "base/error.h"
+#include "flow/concurrency.h"
+#include "flow/quota.h"
+#include "io/stop.h"
+
+namespace sluice::flow {
+
+// How the request that a Pass admitted has ended, as far as the gate must know.
+enum class Outcome : std::uint8_t {
+  answered,   // any answer that is not one of the others
+  throttled,  // 429, or the service's own word for it
+  timed_out,  // no answer in time, or a gateway's 524
+  broken,     // no connection, a reset, 5xx
+};
+
+// What a gate has seen, for summaries and tests.
+struct GateStats {
+  std::uint64_t sent = 0;
+  std::uint64_t throttled = 0;       // answers that said "too many requests"
+  Duration waited{};                 // time in which requests stood before a closed gate
+  std::size_t in_flight = 0;
+  std::size_t concurrency = 0;       // how many may be in flight now
+};
+
+// One gate stands before each budget: a backend together with its credentials. It admits a request
+// when the rate budget allows one more, no Retry-After runs, and fewer requests are in flight than
+// the concurrency limit. A batch that needs 101 requests passes 101 times.
+//
+// Waiters are admitted in the order in which they came. A requested stop turns all of them away with
+// the stop's reason. Belongs to one loop.
+class Gate {
+ public:
+  struct Options {
+    std::optional<Quota> quota;   // none: no budget until an answer tells one
+    bool quota_is_fixed = false;  // --rate was given: what answers tell is not taken over
+    std::size_t concurrency = 10; // the most that may be in flight
+  };
+
+  // Leave to send one request; held until its answer is complete. Destroying it without `finish`
+  // counts as `broken`.
+  class Pass {
+   public:
+    explicit Pass(Gate& gate, TimePoint sent) : gate_(&gate), sent_(sent) {}
+    Pass(Pass&& other) noexcept : gate_(std::exchange(other.gate_, nullptr)), sent_(other.sent_) {}
+    Pass& operator=(Pass&&) = delete;
+    ~Pass() {
+      if (gate_ != nullptr) gate_->finish(Outcome::broken, sent_, {}, {});
+    }
+    // Reports the end. A `retry_after` closes the gate for everybody until it is over.
+    void finish(Outcome outcome, std::optional<std::chrono::milliseconds> retry_after = {},
+                const BudgetHint& hint = {}) {
+      std::exchange(gate_, nullptr)->finish(outcome, sent_, retry_after, hint);
+    }
+
+   private:
+    Gate* gate_;
+    TimePoint sent_;
+  };
+
+  Gate(io::Executor executor, io::Stop& stop, Options options);
+
+  // Waits for leave to send one request. Fails only with the reason of a requested stop.
+  io::Task<Result<Pass>> enter();
+
+  [[nodiscard]] GateStats stats() const;
+  [[nodiscard]] io::Stop& stop() { return stop_; }
+
+ private:
+  void finish(Outcome outcome, TimePoint sent, std::optional<std::chrono::milliseconds> retry_after,
+              const BudgetHint& hint);
+  void learn(const BudgetHint& hint, TimePoint now);
+
+  io::Stop& stop_;
+  Options options_;
+  std::optional<SlidingWindow> window_;
+  ConcurrencyController controller_;
+  // Nothing is sent before this moment: the end of the last Retry-After.
+  TimePoint closed_until_ = TimePoint::min();
+  std::size_t in_flight_ = 0;
+  // Tickets keep the order of arrival: the waiter whose ticket is `serving_` goes next.
+  std::uint64_t next_ticket_ = 0;
+  std::uint64_t serving_ = 0;
+  GateStats stats_;
+  io::Event changed_;
+  io::Stop::Listener stop_listener_;
+};
+
+}  // namespace sluice::flow

@@ -1,0 +1,470 @@
+#include "store/cloudflare/answer.h"
+
+#include <simdjson.h>
+
+#include <unordered_map>
+
+namespace sluice::store::cloudflare {
+
+namespace {
+
+namespace ondemand = simdjson::ondemand;
+using simdjson::error_code;
+
+// Deeper nesting is refused, since it is walked by recursion. 1024 bytes of metadata cannot hold
+// much more than this.
+constexpr int deepest = 512;
+
+std::string_view trim(std::string_view text) {
+  const auto last = text.find_last_not_of(" \t\r\n");
+  return last == std::string_view::npos ? std::string_view() : text.substr(0, last + 1);
+}
+
+// RFC 8259, section 6. simdjson only checks numbers that fit its types, and metadata may hold others.
+bool is_number(std::string_view text) {
+  const auto skip_digits = [&] {
+    const auto end = std::min(text.find_first_not_of("0123456789"), text.size());
+    text.remove_prefix(end);
+    return end > 0;
+  };
+  if (text.starts_with('-')) text.remove_prefix(1);
+  if (text.starts_with('0')) {
+    text.remove_prefix(1);
+  } else if (!skip_digits()) {
+    return false;
+  }
+  if (text.starts_with('.')) {
+    text.remove_prefix(1);
+    if (!skip_digits()) return false;
+  }
+  if (text.starts_with('e') || text.starts_with('E')) {
+    text.remove_prefix(1);
+    if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
+    if (!skip_digits()) return false;
+  }
+  return text.empty();
+}
+
+// On-demand parsing checks only what is read: this reads everything below `value`.
+error_code walk(ondemand::value value, int depth) {
+  if (depth > deepest) return simdjson::DEPTH_ERROR;
+  ondemand::json_type type{};
+  if (const auto error = value.type().get(type)) return error;
+  switch (type) {
+    case ondemand::json_type::array: {
+      ondemand::array array;
+      if (const auto error = value.get_array().get(array)) return error;
+      for (auto item : array) {
+        ondemand::value child;
+        if (const auto error = std::move(item).get(child)) return error;
+        if (const auto error = walk(child, depth + 1)) return error;
+      }
+      return simdjson::SUCCESS;
+    }
+    case ondemand::json_type::object: {
+      ondemand::object object;
+      if (const auto error = value.get_object().get(object)) return error;
+      for (auto item : object) {
+        ondemand::field field;
+        if (const auto error = std::move(item).get(field)) return error;
+        if (const auto error = field.unescaped_key().error()) return error;
+        if (const auto error = walk(field.value(), depth + 1)) return error;
+      }
+      return simdjson::SUCCESS;
+    }
+    case ondemand::json_type::string:
+      return value.get_string().error();
+    case ondemand::json_type::number:
+      return is_number(trim(value.raw_json_token())) ? simdjson::SUCCESS : simdjson::NUMBER_ERROR;
+    case ondemand::json_type::boolean:
+      return value.get_bool().error();
+    case ondemand::json_type::null:
+      return trim(value.raw_json_token()) == "null" ? simdjson::SUCCESS : simdjson::N_ATOM_ERROR;
+  }
+  return simdjson::TAPE_ERROR;
+}
+
+// The text of a value as it stands in the document, checked. JSON's null is no text.
+error_code raw_text(ondemand::document& document, ondemand::value value, std::string_view& text) {
+  ondemand::json_type type{};
+  if (const auto error = value.type().get(type)) return error;
+  const std::string_view token = trim(value.raw_json_token());
+  if (const auto error = walk(value, 0)) return error;
+  if (type != ondemand::json_type::array && type != ondemand::json_type::object) {
+    text = type == ondemand::json_type::null ? std::string_view() : token;
+    return simdjson::SUCCESS;
+  }
+  const char* next = nullptr;  // what follows the value: a comma or a bracket
+  if (const auto error = document.current_location().get(next)) return error;
+  text = trim({token.data(), static_cast<std::size_t>(next - token.data())});
+  return simdjson::SUCCESS;
+}
+
+error_code is_null(ondemand::value& value, bool& null) {
+  ondemand::json_type type{};
+  if (const auto error = value.type().get(type)) return error;
+  null = type == ondemand::json_type::null;
+  if (null && trim(value.raw_json_token()) != "null") return simdjson::N_ATOM_ERROR;
+  return simdjson::SUCCESS;
+}
+
+// A time: seconds since 1970, or null.
+error_code read_expiration(ondemand::value value, std::int64_t& expiration) {
+  bool null = false;
+  if (const auto error = is_null(value, null)) return error;
+  expiration = 0;
+  if (null) return simdjson::SUCCESS;
+  if (const auto error = value.get_int64().get(expiration)) return error;
+  return expiration < 0 ? simdjson::NUMBER_OUT_OF_RANGE : simdjson::SUCCESS;
+}
+
+error_code read_count(ondemand::value value, std::optional<std::uint64_t>& count) {
+  bool null = false;
+  if (const auto error = is_null(value, null)) return error;
+  if (null) return simdjson::SUCCESS;
+  std::uint64_t number = 0;
+  if (const auto error = value.get_uint64().get(number)) return error;
+  count = number;
+  return simdjson::SUCCESS;
+}
+
+// Calls `read(key, value)` for each field of an object; a value that it does not read is skipped.
+template <class Read>
+error_code each_field(ondemand::object object, Read read) {
+  for (auto item : object) {
+    ondemand::field field;
+    if (const auto error = std::move(item).get(field)) return error;
+    std::string_view key;
+    if (const auto error = field.unescaped_key().get(key)) return error;
+    if (const error_code error = read(key, field.value())) return error;
+  }
+  return simdjson::SUCCESS;
+}
+
+template <class Read>
+error_code each_field(ondemand::value value, Read read) {
+  ondemand::object object;
+  if (const auto error = value.get_object().get(object)) return error;
+  return each_field(object, std::move(read));
+}
+
+template <class Read>
+error_code each_item(ondemand::value value, Read read) {
+  ondemand::array array;
+  if (const auto error = value.get_array().get(array)) return error;
+  for (auto item : array) {
+    ondemand::value child;
+    if (const auto error = std::move(item).get(child)) return error;
+    if (const error_code error = read(child)) return error;
+  }
+  return simdjson::SUCCESS;
+}
+
+error_code read_errors(ondemand::value value, Envelope& envelope) {
+  bool null = false;
+  if (const auto error = is_null(value, null)) return error;
+  if (null) return simdjson::SUCCESS;
+  bool first = true;
+  return each_item(value, [&](ondemand::value item) -> error_code {
+    if (!std::exchange(first, false)) return simdjson::SUCCESS;
+    return each_field(item, [&](std::string_view key, ondemand::value field) -> error_code {
+      if (key == "code") {
+        std::int64_t code = 0;
+        if (field.get_int64().get(code) == simdjson::SUCCESS) {
+          envelope.code = static_cast<int>(std::clamp<std::int64_t>(code, 0, INT32_MAX));
+        }
+      } else if (key == "message") {
+        std::string_view text;
+        if (field.get_string().get(text) == simdjson::SUCCESS) envelope.message = text;
+      }
+      return simdjson::SUCCESS;
+    });
+  });
+}
+
+error_code read_namespace(ondemand::value value, Namespace& which) {
+  return each_field(value, [&](std::string_view key, ondemand::value field) -> error_code {
+    std::string_view text;
+    if (key != "id" && key != "title") return simdjson::SUCCESS;
+    if (const auto error = field.get_string().get(text)) return error;
+    (key == "id" ? which.id : which.title) = text;
+    return simdjson::SUCCESS;
+  });
+}
+
+error_code read_entry(ondemand::document& document, ondemand::value value, Block& entries) {
+  EntryView entry;
+  bool named = false;
+  const auto error =
+      each_field(value, [&](std::string_view key, ondemand::value field) -> error_code {
+        if (key == "name") {
+          named = true;
+          return field.get_string().get(entry.key);
+        }
+        if (key == "expiration") return read_expiration(field, entry.expiration);
+        if (key == "metadata") return raw_text(document, field, entry.metadata);
+        return simdjson::SUCCESS;
+      });
+  if (error) return error;
+  if (!named) return simdjson::NO_SUCH_FIELD;
+  entries.append(entry);
+  return simdjson::SUCCESS;
+}
+
+// `{"value":…,"metadata":…,"expiration":…}`, or the value alone. A value of null is a missing key.
+error_code read_found(ondemand::document& document, ondemand::value value, Block& block,
+                      EntryView& entry) {
+  ondemand::json_type type{};
+  if (const auto error = value.type().get(type)) return error;
+  if (type != ondemand::json_type::object) {
+    bool null = false;
+    if (const auto error = is_null(value, null)) return error;
+    entry.presence = null ? Presence::missing : Presence::present;
+    if (null) return simdjson::SUCCESS;
+    std::string_view text;
+    if (const auto error = value.get_string().get(text)) return error;
+    entry.value = block.copy(text);
+    return simdjson::SUCCESS;
+  }
+  return each_field(value, [&](std::string_view key, ondemand::value field) -> error_code {
+    if (key == "value") {
+      bool null = false;
+      if (const auto error = is_null(field, null)) return error;
+      entry.presence = null ? Presence::missing : Presence::present;
+      if (null) return simdjson::SUCCESS;
+      std::string_view text;
+      if (const auto error = field.get_string().get(text)) return error;
+      entry.value = block.copy(text);
+    } else if (key == "metadata") {
+      std::string_view text;
+      if (const auto error = raw_text(document, field, text)) return error;
+      entry.metadata = block.copy(text);
+    } else if (key == "expiration") {
+      return read_expiration(field, entry.expiration);
+    }
+    return simdjson::SUCCESS;
+  });
+}
+
+std::unexpected<Error> not_understood(error_code error) {
+  switch (error) {
+    case simdjson::EMPTY: return fail(ErrorCode::protocol, Retry::again, "it is empty");
+    case simdjson::INCORRECT_TYPE:
+    case simdjson::NO_SUCH_FIELD:
+    case simdjson::NUMBER_OUT_OF_RANGE:
+      return fail(ErrorCode::protocol, Retry::again, "it does not hold what it should");
+    case simdjson::TRAILING_CONTENT:
+      return fail(ErrorCode::protocol, Retry::again, "something stands behind its end");
+    case simdjson::INCOMPLETE_ARRAY_OR_OBJECT:
+    case simdjson::UNCLOSED_STRING:
+      return fail(ErrorCode::protocol, Retry::again, "it is cut off");
+    default: return fail(ErrorCode::protocol, Retry::again, "it is not JSON");
+  }
+}
+
+error_code parse(ondemand::parser& parser, std::string& text, ondemand::document& document) {
+  text.reserve(text.size() + simdjson::SIMDJSON_PADDING);
+  return parser.iterate(text.data(), text.size(), text.capacity()).get(document);
+}
+
+error_code check_end(ondemand::document& document) {
+  return document.current_location().error() == simdjson::OUT_OF_BOUNDS
+             ? simdjson::SUCCESS
+             : simdjson::TRAILING_CONTENT;
+}
+
+// Reads an answer's envelope; `result(document, value)` and `info(key, value)` read what is special
+// to a call. `result` is not called for null.
+template <class ReadResult, class ReadInfo>
+Result<Envelope> read_answer(ondemand::parser& parser, std::string& body, ReadResult result,
+                             ReadInfo info) {
+  Envelope envelope;
+  ondemand::document document;
+  if (const auto error = parse(parser, body, document)) return not_understood(error);
+  ondemand::object top;
+  if (const auto error = document.get_object().get(top)) return not_understood(error);
+  bool told = false;
+  const auto error =
+      each_field(top, [&](std::string_view key, ondemand::value value) -> error_code {
+        if (key == "success") {
+          told = true;
+          return value.get_bool().get(envelope.success);
+        }
+        if (key == "errors") return read_errors(value, envelope);
+        if (key != "result" && key != "result_info") return simdjson::SUCCESS;
+        bool null = false;
+        if (const auto failed = is_null(value, null)) return failed;
+        if (null) return simdjson::SUCCESS;
+        if (key == "result_info") return each_field(value, info);
+        return result(document, value);
+      });
+  if (error) return not_understood(error);
+  if (const auto end = check_end(document)) return not_understood(end);
+  if (!told) return not_understood(simdjson::NO_SUCH_FIELD);
+  return envelope;
+}
+
+constexpr auto no_info = [](std::string_view, ondemand::value) { return simdjson::SUCCESS; };
+
+}  // namespace
+
+struct AnswerParser::Parsers {
+  ondemand::parser answers;
+  ondemand::parser texts;
+  std::string text;
+};
+
+AnswerParser::AnswerParser() : parsers_(std::make_unique<Parsers>()) {}
+AnswerParser::~AnswerParser() = default;
+
+Result<Envelope> AnswerParser::envelope(std::string& body) {
+  const auto any = [](ondemand::document&, ondemand::value) { return simdjson::SUCCESS; };
+  return read_answer(parsers_->answers, body, any, no_info);
+}
+
+Result<Envelope> AnswerParser::list_page(std::string& body, ListPage& page) {
+  page = ListPage();
+  bool listed = false;
+  const auto result = [&](ondemand::document& document, ondemand::value value) {
+    listed = true;
+    return each_item(value, [&](ondemand::value item) {
+      return read_entry(document, item, page.entries);
+    });
+  };
+  const auto info = [&](std::string_view key, ondemand::value value) -> error_code {
+    if (key == "count") return read_count(value, page.count);
+    if (key != "cursor") return simdjson::SUCCESS;
+    bool null = false;
+    if (const auto error = is_null(value, null)) return error;
+    if (null) return simdjson::SUCCESS;
+    std::string_view cursor;
+    if (const auto error = value.get_string().get(cursor)) return error;
+    page.cursor = cursor;
+    return simdjson::SUCCESS;
+  };
+  page.entries.reserve(1000);
+  Result<Envelope> envelope = read_answer(parsers_->answers, body, result, info);
+  if (envelope && envelope->success && !listed) return not_understood(simdjson::NO_SUCH_FIELD);
+  return envelope;
+}
+
+Result<Envelope> AnswerParser::namespaces(std::string& body, NamespacePage& page) {
+  page = NamespacePage();
+  bool listed = false;
+  const auto result = [&](ondemand::document&, ondemand::value value) {
+    listed = true;
+    return each_item(value, [&](ondemand::value item) {
+      Namespace& which = page.namespaces.emplace_back();
+      const auto error = read_namespace(item, which);
+      if (error) return error;
+      return which.id.empty() ? simdjson::NO_SUCH_FIELD : simdjson::SUCCESS;
+    });
+  };
+  const auto info = [&](std::string_view key, ondemand::value value) -> error_code {
+    if (key == "per_page") return read_count(value, page.per_page);
+    if (key == "total_count") return read_count(value, page.total_count);
+    return simdjson::SUCCESS;
+  };
+  Result<Envelope> envelope = read_answer(parsers_->answers, body, result, info);
+  if (envelope && envelope->success && !listed) return not_understood(simdjson::NO_SUCH_FIELD);
+  return envelope;
+}
+
+Result<Envelope> AnswerParser::one_namespace(std::string& body, Namespace& which) {
+  which = Namespace();
+  const auto result = [&](ondemand::document&, ondemand::value value) {
+    return read_namespace(value, which);
+  };
+  Result<Envelope> envelope = read_answer(parsers_->answers, body, result, no_info);
+  if (envelope && envelope->success && which.id.empty()) {
+    return not_understood(simdjson::NO_SUCH_FIELD);
+  }
+  return envelope;
+}
+
+Result<Envelope> AnswerParser::bulk_write(std::string& body, BulkResult& bulk) {
+  bulk = BulkResult();
+  const auto result = [&](ondemand::document&, ondemand::value value) {
+    return each_field(value, [&](std::string_view key, ondemand::value field) -> error_code {
+      if (key == "successful_key_count") return read_count(field, bulk.successful);
+      if (key != "unsuccessful_keys") return simdjson::SUCCESS;
+      bool null = false;
+      if (const auto error = is_null(field, null)) return error;
+      if (null) return simdjson::SUCCESS;
+      return each_item(field, [&](ondemand::value item) -> error_code {
+        std::string_view name;
+        if (const auto error = item.get_string().get(name)) return error;
+        bulk.unsuccessful.emplace_back(name);
+        return simdjson::SUCCESS;
+      });
+    });
+  };
+  return read_answer(parsers_->answers, body, result, no_info);
+}
+
+Result<Envelope> AnswerParser::bulk_get(std::string& body, std::span<const std::string_view> keys,
+                                        Block& entries) {
+  entries.clear();
+  entries.reserve(keys.size());
+  std::unordered_map<std::string_view, std::size_t> places;
+  places.reserve(keys.size());
+  for (const std::string_view key : keys) {
+    places.emplace(key, entries.size());
+    entries.append({.key = key, .value = {}, .metadata = {}, .presence = Presence::failed});
+  }
+  bool answered = false;
+  const auto result = [&](ondemand::document& document, ondemand::value value) {
+    return each_field(value, [&](std::string_view name, ondemand::value values) -> error_code {
+      if (name != "values") return simdjson::SUCCESS;
+      answered = true;
+      return each_field(values, [&](std::string_view key, ondemand::value found) -> error_code {
+        const auto place = places.find(key);
+        // What was not asked for is of no interest, but has to be JSON.
+        if (place == places.end()) return walk(found, 0);
+        return read_found(document, found, entries, entries[place->second]);
+      });
+    });
+  };
+  Result<Envelope> envelope = read_answer(parsers_->answers, body, result, no_info);
+  if (envelope && envelope->success && !answered) return not_understood(simdjson::NO_SUCH_FIELD);
+  return envelope;
+}
+
+Result<Envelope> AnswerParser::metadata(std::string& body, std::string& metadata) {
+  metadata.clear();
+  const auto result = [&](ondemand::document& document, ondemand::value value) {
+    std::string_view text;
+    const auto error = raw_text(document, value, text);
+    metadata = text;
+    return error;
+  };
+  return read_answer(parsers_->answers, body, result, no_info);
+}
+
+bool AnswerParser::is_json(std::string_view text) {
+  // Within an array, so that a number or string alone is checked like any other value.
+  std::string& copy = parsers_->text;
+  copy.clear();
+  copy.append("[").append(text).append("]");
+  ondemand::document document;
+  if (parse(parsers_->texts, copy, document)) return false;
+  ondemand::array array;
+  if (document.get_array().get(array)) return false;
+  std::size_t values = 0;
+  for (auto item : array) {
+    ondemand::value value;
+    if (std::move(item).get(value) || walk(value, 0)) return false;
+    ++values;
+  }
+  return values == 1 && check_end(document) == simdjson::SUCCESS;
+}
+
+bool adds_up(const BulkResult& result, bool success, std::size_t sent) {
+  const std::size_t failed = result.unsuccessful.size();
+  if (failed > sent) return false;
+  if (result.successful) return *result.successful == sent - failed;
+  // Older answers have no result, and mean that all is done.
+  return success;
+}
+
+}  // namespace sluice::store::cloudflare

@@ -1,0 +1,50 @@
+// The registry: which URL scheme is which backend.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "flow/gate.h"
+#include "flow/attempt.h"
+#include "io/stop.h"
+#include "store/store.h"
+#include "telemetry/log.h"
+
+namespace sluice::store {
+
+// What a backend is given by the program that opens it. Everything referred to outlives the backend.
+struct Environment {
+  io::Executor executor;
+  io::Stop& stop;
+  Log& log;
+  // Where credentials and addresses come from: flag, then environment, then config file. Asked by
+  // the name of the environment variable: "CLOUDFLARE_API_TOKEN". Empty: not set.
+  std::function<std::string(std::string_view)> setting;
+  std::string data_folder;                      // where `sqlite:` without a path lives
+  flow::Gate::Options gate;                     // --rate and --concurrency
+  flow::RetryPolicy retry;
+  std::chrono::milliseconds request_timeout{60'000};  // --timeout
+};
+
+// What is common to all backends' figures, for summaries.
+struct WireStats {
+  flow::GateStats gate;
+  std::uint64_t retries = 0;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_received = 0;
+};
+
+// A backend with what the program reports of it.
+struct Opened {
+  std::unique_ptr<Backend> backend;
+  // The traffic so far; all zero for a local store.
+  std::function<WireStats()> wire_stats;
+};
+
+// Opens the service that `url` names ("sqlite:/x.db", "cloudflare://ACCOUNT", "memory:"). An unknown
+// scheme is an invalid_argument that lists the known ones. Does not touch the network.
+Result<Opened> open_backend(std::string_view url, const Environment& environment);
+
+}  // namespace sluice::store

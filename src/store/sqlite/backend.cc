@@ -1,0 +1,161 @@
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <charconv>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/utf8.h"
+#include "io/worker.h"
+#include "store/sqlite/reader.h"
+#include "store/sqlite/sqlite.h"
+#include "store/sqlite/writer.h"
+
+namespace sluice::store {
+
+namespace {
+
+constexpr Capabilities kCapabilities{
+    .list_page = 2000,
+    .get_keys = 1000,
+    .put_entries = 100'000,
+    .put_bytes = std::size_t{4} << 20,
+    .erase_keys = 50'000,
+    .key_bytes = 4096,
+    .value_bytes = 900'000'000,  // a row of SQLite holds 1,000,000,000 bytes
+    .metadata_bytes = std::size_t{1} << 20,
+    .least_ttl = 0,
+    .keys_are_utf8 = false,
+    .ordered = true,
+    .seekable = true,
+    .lists_values = true,
+    .exact_get = true,
+    .remote = false,
+};
+
+// What the backend and its stores share: two connections, each with a thread of its own. The threads
+// come last: they end before what they use goes away.
+struct Core {
+  Core(std::string file, SqliteReader&& open_reader, SqliteWriter&& open_writer)
+      : path(std::move(file)), reader(std::move(open_reader)), writer(std::move(open_writer)) {}
+
+  std::string path;
+  SqliteReader reader;
+  SqliteWriter writer;
+  io::Worker read_thread;
+  io::Worker write_thread;
+};
+
+class SqliteStore : public Store {
+ public:
+  SqliteStore(std::shared_ptr<Core> core, const Namespace& which) : core_(std::move(core)) {
+    const char* end = which.id.data() + which.id.size();
+    const auto parsed = std::from_chars(which.id.data(), end, id_);
+    if (parsed.ec != std::errc{} || parsed.ptr != end) {
+      refused_ = Error{ErrorCode::not_found, Retry::fatal, std::nullopt,
+                       fmt::format("{} has no namespace with the id \"{}\": its ids are numbers. `sluice "
+                                   "kv namespace list` shows them.",
+                                   core_->path, printable(which.id))};
+    }
+  }
+
+  [[nodiscard]] const Capabilities& capabilities() const override { return kCapabilities; }
+
+  io::Task<Result<Page>> list(ListRequest request) override {
+    if (refused_) co_return std::unexpected(*refused_);
+    const auto core = core_;
+    auto work = [&core, &request, id = id_] { return core->reader.list(id, request); };
+    co_return co_await core->read_thread.run(work);
+  }
+
+  io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override {
+    if (refused_) co_return std::unexpected(*refused_);
+    const auto core = core_;
+    auto work = [&core, keys, id = id_] { return core->reader.get(id, keys); };
+    co_return co_await core->read_thread.run(work);
+  }
+
+  io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override {
+    if (refused_) co_return std::unexpected(*refused_);
+    const auto core = core_;
+    auto work = [&core, entries, id = id_] { return core->writer.put(id, entries); };
+    co_return co_await core->write_thread.run(work);
+  }
+
+  io::Task<Result<WriteAnswer>> erase(std::span<const std::string_view> keys) override {
+    if (refused_) co_return std::unexpected(*refused_);
+    const auto core = core_;
+    auto work = [&core, keys, id = id_] { return core->writer.erase(id, keys); };
+    co_return co_await core->write_thread.run(work);
+  }
+
+ private:
+  std::shared_ptr<Core> core_;
+  std::int64_t id_ = 0;
+  std::optional<Error> refused_;
+};
+
+class SqliteBackend : public Backend {
+ public:
+  explicit SqliteBackend(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+
+  [[nodiscard]] std::string description() const override { return core_->path; }
+
+  io::Task<Result<std::vector<Namespace>>> namespaces() override {
+    auto work = [this] { return core_->reader.namespaces(); };
+    co_return co_await core_->read_thread.run(work);
+  }
+  io::Task<Result<Namespace>> find_namespace(std::string_view name) override {
+    auto work = [this, name] { return core_->reader.find_namespace(name); };
+    co_return co_await core_->read_thread.run(work);
+  }
+  io::Task<Result<Namespace>> create_namespace(std::string_view title) override {
+    auto work = [this, title] { return core_->writer.create_namespace(title); };
+    co_return co_await core_->write_thread.run(work);
+  }
+  io::Task<Result<>> rename_namespace(const Namespace& which, std::string_view title) override {
+    auto work = [this, &which, title] { return core_->writer.rename_namespace(which, title); };
+    co_return co_await core_->write_thread.run(work);
+  }
+  io::Task<Result<>> delete_namespace(const Namespace& which) override {
+    auto work = [this, &which] { return core_->writer.delete_namespace(which); };
+    co_return co_await core_->write_thread.run(work);
+  }
+  std::unique_ptr<Store> open(const Namespace& which) override {
+    return std::make_unique<SqliteStore>(core_, which);
+  }
+
+ private:
+  std::shared_ptr<Core> core_;
+};
+
+// Creates `folder` and what is missing above it, for this user only.
+Result<> create_folder(const std::string& folder) {
+  for (std::size_t slash = folder.find('/', 1);; slash = folder.find('/', slash + 1)) {
+    const std::string part = folder.substr(0, slash);
+    if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST && errno != EISDIR && errno != EROFS) {
+      return std::unexpected(system_error(errno, fmt::format("cannot create the folder {}", part)));
+    }
+    if (slash == std::string::npos) return {};
+  }
+}
+
+}  // namespace
+
+Result<Opened> open_sqlite(std::string_view path, const Environment& environment) {
+  std::string file(path);
+  if (file.empty()) {
+    if (auto made = create_folder(environment.data_folder); !made) return std::unexpected(made.error());
+    file = environment.data_folder + "/store.db";
+  }
+  auto writer = SqliteWriter::open(file, kCapabilities);
+  if (!writer) return std::unexpected(std::move(writer.error()));
+  auto reader = SqliteReader::open(file, kCapabilities);
+  if (!reader) return std::unexpected(std::move(reader.error()));
+  auto core = std::make_shared<Core>(std::move(file), std::move(*reader), std::move(*writer));
+  return Opened{std::make_unique<SqliteBackend>(std::move(core)), [] { return WireStats{}; }};
+}
+
+}  // namespace sluice::store
