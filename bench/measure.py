@@ -79,8 +79,11 @@ class Bench:
                 stdin or subprocess.DEVNULL)
             target = stack.enter_context(open(stdout or os.devnull, "wb"))
             errors = stack.enter_context(tempfile.TemporaryFile(dir=self.folder))
+            memory = self.path("peak-memory")
             began = time.monotonic()
-            process = subprocess.Popen(arguments, stdin=source, stdout=target, stderr=errors,
+            # A program's peak as its parent sees it begins with the parent's own memory, from the
+            # moment between fork and exec; behind time(1), that is next to nothing.
+            process = subprocess.Popen(["time", "-q", "-f", "%M", "-o", memory, *arguments], stdin=source, stdout=target, stderr=errors,
                                        env={**self.environment, **(environment or {})},
                                        cwd=self.folder)
             _, status, usage = os.wait4(process.pid, 0)
@@ -90,7 +93,9 @@ class Bench:
                 errors.seek(0)
                 raise Failed(f"`{' '.join(arguments)}` exited with {process.returncode}: "
                              + errors.read().decode(errors="replace").strip()[-2000:])
-        return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
+        with open(memory, encoding="utf-8") as kilobytes:
+            peak_mb = int(kilobytes.read()) * 1024 / 1e6
+        return Cost(seconds, usage.ru_utime + usage.ru_stime, peak_mb)
 
     def kv(self, *arguments, **options):
         return self.run([self.sluice, "kv", *arguments, "--progress", "off"], **options)

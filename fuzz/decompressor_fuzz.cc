@@ -20,7 +20,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string part(input.substr(0, piece));
     const auto step = part.empty() ? decompressor->drain(out) : decompressor->step(part, out);
     if (!step) break;
-    fuzz::require(step->consumed <= part.size() && step->produced <= out.size(), "steps are bounded");
+    fuzz::require(step->consumed <= part.size() && step->produced <= out.size(),
+                  "steps are bounded");
     input.remove_prefix(step->consumed);
     total += step->produced;
     if (step->consumed == 0 && step->produced == 0) break;

@@ -29,7 +29,8 @@ bool found(const boost::json::value& value, std::string_view lower) {
       for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
       return text.find(lower) != std::string::npos;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -58,7 +59,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (error) return 0;
   bool letters = true;  // not the text of a number or a boolean, nor changed by folding
   for (const char c : input) letters = letters && static_cast<unsigned char>(c) < 0x80;
-  letters = letters && text.find_first_not_of("ghijkmnopqvwxyz_/GHIJKMNOPQVWXYZ") == std::string::npos;
+  letters =
+      letters && text.find_first_not_of("ghijkmnopqvwxyz_/GHIJKMNOPQVWXYZ") == std::string::npos;
   if (!letters || metadata.find("\\u") != std::string_view::npos) return 0;
   std::string lower = text;
   for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);

@@ -9,7 +9,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   fuzz::check_reader(
       [] {
-        return bulk::make_entry_reader(bulk::Format::ndjson, {.now = 1'700'000'000, .longest_record = 4096});
+        return bulk::make_entry_reader(bulk::Format::ndjson,
+                                       {.now = 1'700'000'000, .longest_record = 4096});
       },
       bulk::Format::ndjson, false, text, std::size_t{data[0]} % 61 + 1);
   return 0;

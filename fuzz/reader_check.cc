@@ -50,8 +50,10 @@ void check_reader(const MakeReader& make, bulk::Format format, bool nul, std::st
   require(std::is_sorted(records.ends.begin(), records.ends.end()), "offsets grow");
   require(records.end <= text.size(), "the end lies in the input");
   require(records.ends.empty() || records.ends.back() <= records.end, "no entry is behind the end");
-  for (const store::EntryView& entry : records.entries) require(!entry.key.empty(), "keys are not empty");
-  for (const bulk::BadRecord& bad : records.bad) require(!bad.reason.empty(), "a bad record has a reason");
+  for (const store::EntryView& entry : records.entries)
+    require(!entry.key.empty(), "keys are not empty");
+  for (const bulk::BadRecord& bad : records.bad)
+    require(!bad.reason.empty(), "a bad record has a reason");
 
   const Reading pieces = read(*make(), text, piece);
   require(pieces.error == whole.error, "pieces give the same error");
@@ -70,12 +72,14 @@ void check_reader(const MakeReader& make, bulk::Format format, bool nul, std::st
     const std::unique_ptr<EntryReader> reader = make();
     if (reader->needs_header()) {
       Records passed;
-      require(reader->feed(text.substr(0, offset), passed).has_value(), "what was read is read again");
+      require(reader->feed(text.substr(0, offset), passed).has_value(),
+              "what was read is read again");
     }
     reader->resume(offset, 1);
     const Reading rest = read(*reader, text.substr(offset), piece);
-    require(same_entries(rest.records.entries.entries(), records.entries.entries().subspan(middle + 1)),
-            "going on gives the rest");
+    require(
+        same_entries(rest.records.entries.entries(), records.entries.entries().subspan(middle + 1)),
+        "going on gives the rest");
     require(rest.error.empty() == whole.error.empty(), "… and the same end");
   }
 
@@ -86,7 +90,8 @@ void check_reader(const MakeReader& make, bulk::Format format, bool nul, std::st
   writer.end(written);
   const Reading again = read(*make(), written, piece);
   require(again.error.empty() && again.records.bad.empty(), "what is written can be read");
-  require(same_entries(again.records.entries.entries(), records.entries.entries()), "… and is the same");
+  require(same_entries(again.records.entries.entries(), records.entries.entries()),
+          "… and is the same");
 }
 
 }  // namespace sluice::fuzz

@@ -13,12 +13,12 @@ namespace {
 // One bad key among n costs log2(n) failures in a row (14 for 10,000) on the way down to it. More in a
 // row than that, with no success between them, means that the fault is not in the keys.
 constexpr int kMostFailuresInARow = 24;
-// Each of these has been through all attempts of flow::attempt: the service is gone.
+// Each of these has been through all attempts of flow::attempt, and nobody answered: the service is
+// gone. (One that answers 500 may do so because of one key, which the halving finds.)
 constexpr int kMostOutagesInARow = 3;
 
 bool is_outage(ErrorCode code) {
-  return code == ErrorCode::network || code == ErrorCode::unavailable ||
-         code == ErrorCode::throttled || code == ErrorCode::timeout;
+  return code == ErrorCode::network || code == ErrorCode::throttled;
 }
 
 bool ends_the_run(const Error& error) {
@@ -105,8 +105,7 @@ io::Task<BatchOutcome> run_batch(Job& job, flow::BatchSize& size, std::size_t en
       continue;
     }
     ++failures_in_a_row;
-    const bool outage = is_outage(error.code) && error.retry != Retry::smaller;
-    outages_in_a_row = outage ? outages_in_a_row + 1 : 0;
+    outages_in_a_row = is_outage(error.code) ? outages_in_a_row + 1 : 0;
     if (failures_in_a_row > kMostFailuresInARow || outages_in_a_row >= kMostOutagesInARow) {
       outcome.ended = error;
       co_return outcome;

@@ -66,8 +66,9 @@ Result<> CsvReader::feed(std::string_view chunk, Records& out) {
           if (offset_ == kByteOrderMark.size() && text_ == kByteOrderMark) {
             state_ = State::quoted;
           } else {
-            spoil("there is a quote in a field that does not begin with one; double it, and put the "
-                  "field in quotes");
+            spoil(
+                "there is a quote in a field that does not begin with one; double it, and put the "
+                "field in quotes");
           }
         } else {
           taken = plain_run(chunk);
@@ -118,10 +119,11 @@ Result<> CsvReader::feed(std::string_view chunk, Records& out) {
     offset_ += taken;
     chunk.remove_prefix(taken);
     if (text_.size() > longest_) {
-      return fail(ErrorCode::invalid_argument,
-                  "line {}: the record is longer than {} bytes, the most that is accepted; is a quote "
-                  "missing?",
-                  begin_line_, longest_);
+      return fail(
+          ErrorCode::invalid_argument,
+          "line {}: the record is longer than {} bytes, the most that is accepted; is a quote "
+          "missing?",
+          begin_line_, longest_);
     }
     if (record_ends) {
       ++line_;
@@ -134,10 +136,11 @@ Result<> CsvReader::feed(std::string_view chunk, Records& out) {
 Result<> CsvReader::finish(Records& out) {
   out.end = begin_;
   if (state_ == State::quoted) {
-    return fail(ErrorCode::invalid_argument,
-                "line {}: the input ends within the quotes of a field; it is truncated, or a quote is "
-                "missing. The records before this line are good.",
-                begin_line_);
+    return fail(
+        ErrorCode::invalid_argument,
+        "line {}: the input ends within the quotes of a field; it is truncated, or a quote is "
+        "missing. The records before this line are good.",
+        begin_line_);
   }
   const bool something = begin_ != offset_;
   if (something && !columns_.empty() && state_ != State::bad && fields_ + 1 < columns_.size()) {
@@ -257,8 +260,12 @@ bool CsvReader::accept(Records& out) {
     const std::string_view field = text.substr(from, ends_[i] - from);
     from = ends_[i];
     switch (columns_[i]) {
-      case Column::key: fields.key = field; break;
-      case Column::value: fields.value = field; break;
+      case Column::key:
+        fields.key = field;
+        break;
+      case Column::value:
+        fields.value = field;
+        break;
       case Column::base64: {
         const std::string word = normalized(field);
         if (word == "true" || word == "1") {

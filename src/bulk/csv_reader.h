@@ -20,16 +20,14 @@ class CsvReader final : public EntryReader {
   [[nodiscard]] bool needs_header() const override { return columns_.empty(); }
 
  private:
-  enum class Column : std::uint8_t {
-    key, value, base64, metadata, expiration, expiration_ttl
-  };
+  enum class Column : std::uint8_t { key, value, base64, metadata, expiration, expiration_ttl };
   enum class State : std::uint8_t {
-    field,         // at its first byte
-    plain,         // in a field without quotes
-    quoted,        // in a field with quotes
-    quote,         // at a quote in such a field: its end, or the first of two
-    line_end,      // after CR
-    bad,           // in a record with a mistake, up to the end of its line
+    field,     // at its first byte
+    plain,     // in a field without quotes
+    quoted,    // in a field with quotes
+    quote,     // at a quote in such a field: its end, or the first of two
+    line_end,  // after CR
+    bad,       // in a record with a mistake, up to the end of its line
   };
   void end_field();
   Result<> end_record(Records& out);
@@ -46,7 +44,8 @@ class CsvReader final : public EntryReader {
 
   State state_ = State::field;
   // The record that is read: the bytes of its fields, without the quotes, one behind the other;
-  // ends_[i] is where field i ends in text_. Fields beyond those that the header has are counted only.
+  // ends_[i] is where field i ends in text_. Fields beyond those that the header has are counted
+  // only.
   std::string text_;
   std::vector<std::size_t> ends_;
   std::size_t fields_ = 0;

@@ -28,8 +28,8 @@ class GzipDecompressor final : public Decompressor {
 
   Result<Step> step(std::string_view in, std::span<char> out) override {
     if (complete_) {
-      // RFC 1952, 2.2: members follow each other directly. What does not begin as one is no gzip, and
-      // to pass over it in silence might be to lose data.
+      // RFC 1952, 2.2: members follow each other directly. What does not begin as one is no gzip,
+      // and to pass over it in silence might be to lose data.
       if (in.front() != '\x1f') {
         return fail(ErrorCode::invalid_argument,
                     "something that is not gzip follows the end of the gzip stream; the file is "
@@ -89,9 +89,10 @@ class ZstdDecompressor final : public Decompressor {
     if (ZSTD_isError(status) != 0U) {
       const std::string_view reason = ZSTD_getErrorName(status);
       if (reason.find("too much memory") != std::string_view::npos) {
-        return fail(ErrorCode::invalid_argument,
-                    "the zstd stream needs a window of more than 128 MB; decompress it with `zstd -dc "
-                    "--long=31` and pipe it in.");
+        return fail(
+            ErrorCode::invalid_argument,
+            "the zstd stream needs a window of more than 128 MB; decompress it with `zstd -dc "
+            "--long=31` and pipe it in.");
       }
       if (begun_ && complete_) {
         return fail(ErrorCode::invalid_argument,
@@ -99,7 +100,8 @@ class ZstdDecompressor final : public Decompressor {
                     "damaged, or was appended to by mistake.");
       }
       return fail(ErrorCode::invalid_argument,
-                  "the zstd stream is damaged ({}); make the file anew, or fetch it again.", reason);
+                  "the zstd stream is damaged ({}); make the file anew, or fetch it again.",
+                  reason);
     }
     begun_ = true;
     complete_ = status == 0;
@@ -134,11 +136,11 @@ Result<Compression> detect_compression(std::string_view beginning) {
     std::string_view name;
     std::string_view command;
   };
-  for (const Other& other : {Other{"\xfd"
-                                   "7zXZ\0"sv,
-                                   "xz", "xz -dc"},
-                             Other{"BZh"sv, "bzip2", "bzip2 -dc"},
-                             Other{"PK\x03\x04"sv, "zip", "unzip -p"}}) {
+  for (const Other& other :
+       {Other{"\xfd"
+              "7zXZ\0"sv,
+              "xz", "xz -dc"},
+        Other{"BZh"sv, "bzip2", "bzip2 -dc"}, Other{"PK\x03\x04"sv, "zip", "unzip -p"}}) {
     if (beginning.starts_with(other.magic)) {
       return fail(ErrorCode::unsupported,
                   "it is compressed with {}; only gzip and zstd are read directly. Decompress it "
@@ -151,9 +153,12 @@ Result<Compression> detect_compression(std::string_view beginning) {
 
 std::unique_ptr<Decompressor> make_decompressor(Compression compression) {
   switch (compression) {
-    case Compression::gzip: return std::make_unique<GzipDecompressor>();
-    case Compression::zstd: return std::make_unique<ZstdDecompressor>();
-    case Compression::none: return nullptr;
+    case Compression::gzip:
+      return std::make_unique<GzipDecompressor>();
+    case Compression::zstd:
+      return std::make_unique<ZstdDecompressor>();
+    case Compression::none:
+      return nullptr;
   }
   return nullptr;
 }

@@ -14,8 +14,8 @@ namespace sluice::bulk {
 enum class Compression : std::uint8_t { none, gzip, zstd };
 
 // How a stream that begins with `beginning` (at least 6 bytes, unless it is shorter) is compressed.
-// A kind that is recognized but not supported (xz, bzip2, zip) is `unsupported` with a sentence that
-// says what to do.
+// A kind that is recognized but not supported (xz, bzip2, zip) is `unsupported` with a sentence
+// that says what to do.
 Result<Compression> detect_compression(std::string_view beginning);
 
 // A stream of one or more gzip members (RFC 1952) or zstd frames (RFC 8878), whose contents follow
@@ -28,8 +28,8 @@ class Decompressor {
   };
   virtual ~Decompressor() = default;
 
-  // Decompresses as much of `in` into `out` as there is room for; neither is empty. When a step neither
-  // consumes nor produces, all of the output has been given out.
+  // Decompresses as much of `in` into `out` as there is room for; neither is empty. When a step
+  // neither consumes nor produces, all of the output has been given out.
   virtual Result<Step> step(std::string_view in, std::span<char> out) = 0;
   // The same when there is no more input: what has been held back.
   virtual Result<Step> drain(std::span<char> out) = 0;

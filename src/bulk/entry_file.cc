@@ -32,8 +32,8 @@ Result<bool> EntryFile::fill() {
 Result<> EntryFile::start() {
   piece_.resize(kPiece);
   Result<bool> more = fill();
-  // The format shows at the first byte that is not white space; an input that has none within a whole
-  // piece is read as what it will turn out not to be.
+  // The format shows at the first byte that is not white space; an input that has none within a
+  // whole piece is read as what it will turn out not to be.
   while (more && *more && !options_.format) {
     options_.format = detect_format({piece_.data(), size_});
     if (options_.format) break;
@@ -85,10 +85,11 @@ Result<> EntryFile::go_on() {
     if (Result<bool> more = fill(); !more) return std::unexpected(std::move(more.error()));
   }
   if (input_->offset() < options_.from || reader_->needs_header()) {
-    return fail(ErrorCode::invalid_argument,
-                "{}: it ends before byte {}, at which reading was to go on; it is not the file that "
-                "was read before.",
-                input_->name(), options_.from);
+    return fail(
+        ErrorCode::invalid_argument,
+        "{}: it ends before byte {}, at which reading was to go on; it is not the file that "
+        "was read before.",
+        input_->name(), options_.from);
   }
   reader_->resume(options_.from, line);
   return {};

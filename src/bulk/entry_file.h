@@ -13,8 +13,8 @@
 
 namespace sluice::bulk {
 
-// What an import or --keys-file reads from: an Input with the EntryReader for it. It blocks: the loop
-// runs it on an io::Worker. Messages begin with the name of the file.
+// What an import or --keys-file reads from: an Input with the EntryReader for it. It blocks: the
+// loop runs it on an io::Worker. Messages begin with the name of the file.
 class EntryFile {
  public:
   struct Options {
@@ -27,8 +27,8 @@ class EntryFile {
   static Result<EntryFile> open(std::string path, const Options& options);
 
   // Adds the records of the next piece of the file (at most 64 KB and the rest of one record) to
-  // `out`. False: there are no more. After an error, what is in `out` is still good, and the rest of
-  // the file cannot be read.
+  // `out`. False: there are no more. After an error, what is in `out` is still good, and the rest
+  // of the file cannot be read.
   Result<bool> read(Records& out);
 
   // The bytes read, and the length of the file, or 0 if it is not known: for the progress display.

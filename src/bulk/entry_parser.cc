@@ -17,11 +17,19 @@ namespace {
 // 9999-12-31T23:59:59Z. What lies beyond is nearly always a time in milliseconds.
 constexpr std::int64_t kLatestExpiration = 253'402'300'799;
 
-// A parser that has grown beyond this is replaced, so that one huge record does not hold its memory.
+// A parser that has grown beyond this is replaced, so that one huge record does not hold its
+// memory.
 constexpr std::size_t kKeptCapacity = std::size_t{1} << 20;
 
 enum class Field : std::uint8_t {
-  key, value, base64, key_base64, metadata, expiration, expiration_ttl, other
+  key,
+  value,
+  base64,
+  key_base64,
+  metadata,
+  expiration,
+  expiration_ttl,
+  other
 };
 
 Field field_of(std::string_view name) {
@@ -37,26 +45,37 @@ Field field_of(std::string_view name) {
 
 std::string_view kind(json_type type) {
   switch (type) {
-    case json_type::object: return "an object";
-    case json_type::array: return "an array";
-    case json_type::string: return "a string";
-    case json_type::number: return "a number";
-    case json_type::boolean: return "a boolean";
-    case json_type::null: return "null";
+    case json_type::object:
+      return "an object";
+    case json_type::array:
+      return "an array";
+    case json_type::string:
+      return "a string";
+    case json_type::number:
+      return "a number";
+    case json_type::boolean:
+      return "a boolean";
+    case json_type::null:
+      return "null";
   }
   return "something else";
 }
 
 std::string_view sentence(simdjson::error_code error) {
   switch (error) {
-    case simdjson::UTF8_ERROR: return "it is not UTF-8";
-    case simdjson::UNCLOSED_STRING: return "not valid JSON: a string is not closed";
+    case simdjson::UTF8_ERROR:
+      return "it is not UTF-8";
+    case simdjson::UNCLOSED_STRING:
+      return "not valid JSON: a string is not closed";
     case simdjson::UNESCAPED_CHARS:
       return "not valid JSON: a control character in a string is not escaped";
-    case simdjson::STRING_ERROR: return "not valid JSON: a string has an invalid escape";
+    case simdjson::STRING_ERROR:
+      return "not valid JSON: a string has an invalid escape";
     case simdjson::CAPACITY:
-    case simdjson::MEMALLOC: return "it is too long to be parsed in the memory there is";
-    default: return "not valid JSON";
+    case simdjson::MEMALLOC:
+      return "it is too long to be parsed in the memory there is";
+    default:
+      return "not valid JSON";
   }
 }
 
@@ -64,12 +83,146 @@ struct Nothing {
   void operator()(ondemand::value&, json_type, std::string_view) const {}
 };
 
+// Reads the members of one object into Fields. What is wrong with one is kept as the reason, and
+// the object is still read to its end: only JSON that is valid to the end shows that the next
+// record begins where it seems to.
+class MemberReader {
+ public:
+  MemberReader(ondemand::document& document, Fields& fields, std::string& reason)
+      : document_(document), fields_(fields), reason_(reason) {}
+
+  // False: this is not JSON, and the reason says so.
+  bool read(simdjson::simdjson_result<ondemand::field> member) {
+    std::string_view name;
+    ondemand::value value;
+    json_type type{};
+    if (const auto error = member.unescaped_key().get(name); error != simdjson::SUCCESS) {
+      return malformed(sentence(error));
+    }
+    if (member.value().get(value) != simdjson::SUCCESS ||
+        value.type().get(type) != simdjson::SUCCESS) {
+      return malformed("not valid JSON");
+    }
+    const Field field = field_of(name);
+    const unsigned bit = 1U << static_cast<unsigned>(field);
+    if (field != Field::other && (seen_ & bit) != 0) {
+      bad(fmt::format("the field \"{}\" is there twice", name));
+    }
+    seen_ |= bit;
+    switch (field) {
+      case Field::key:
+        return read_string(name, value, type, fields_.key);
+      case Field::value:
+        return read_string(name, value, type, fields_.value);
+      case Field::metadata:
+        return read_metadata(value, type);
+      case Field::base64:
+        return read_flag(name, value, type, fields_.value_is_base64);
+      case Field::key_base64:
+        return read_flag(name, value, type, fields_.key_is_base64);
+      case Field::expiration:
+        return read_seconds(name, value, type, fields_.expiration);
+      case Field::expiration_ttl:
+        return read_seconds(name, value, type, fields_.expiration_ttl);
+      case Field::other:
+        break;
+    }
+    return pass(value);
+  }
+
+ private:
+  bool malformed(std::string why) {
+    reason_ = std::move(why);
+    return false;
+  }
+  bool malformed(std::string_view why) { return malformed(std::string(why)); }
+  bool malformed(const char* why) { return malformed(std::string(why)); }
+
+  // The first thing that is wrong is the one to tell.
+  void bad(std::string why) {
+    if (reason_.empty()) reason_ = std::move(why);
+  }
+
+  // Checks a value that is not used.
+  bool pass(ondemand::value value) {
+    Nothing nothing;
+    return walk_json(value, nothing) ||
+           malformed(fmt::format("not valid JSON, or nested deeper than {}", kDeepestJson));
+  }
+
+  bool read_string(std::string_view name, ondemand::value value, json_type type,
+                   std::optional<std::string_view>& to) {
+    if (type == json_type::string) {
+      std::string_view string;
+      if (value.get_string().get(string) != simdjson::SUCCESS) {
+        return malformed(fmt::format(
+            "not valid JSON: \"{}\" has an invalid escape or half a surrogate pair", name));
+      }
+      to = string;
+      return true;
+    }
+    if (name == "value" && type == json_type::null) {
+      bad("\"value\" is null; an empty value is \"\"");
+    } else {
+      bad(fmt::format("\"{}\" is {}, not a string{}", name, kind(type),
+                      name == "value" ? " (write JSON values as text in quotes)" : ""));
+    }
+    return pass(value);
+  }
+
+  bool read_metadata(ondemand::value value, json_type type) {
+    // Where the value begins in the text; where it ends is known once it has been walked.
+    const char* const begin = value.raw_json_token().data();
+    Nothing nothing;
+    if (!walk_json(value, nothing)) {
+      return malformed(
+          fmt::format("\"metadata\" is not valid JSON, or nested deeper than {}", kDeepestJson));
+    }
+    if (type == json_type::null) return true;
+    if (type != json_type::object && type != json_type::array) {
+      fields_.metadata = scalar_text(value);
+      return true;
+    }
+    // The parser stands behind the closing bracket, at the next token.
+    const char* end = nullptr;
+    if (document_.current_location().get(end) != simdjson::SUCCESS) {
+      return malformed("not valid JSON");
+    }
+    while (end != begin && end[-1] != '}' && end[-1] != ']') --end;
+    fields_.metadata = {begin, static_cast<std::size_t>(end - begin)};
+    return true;
+  }
+
+  bool read_flag(std::string_view name, ondemand::value value, json_type type, bool& to) {
+    if (type == json_type::boolean) {
+      to = scalar_text(value) == "true";
+    } else if (type != json_type::null) {
+      bad(fmt::format("\"{}\" is {}, not true or false", name, kind(type)));
+    }
+    return pass(value);
+  }
+
+  bool read_seconds(std::string_view name, ondemand::value value, json_type type,
+                    std::optional<std::int64_t>& to) {
+    if (type == json_type::number) to = parse_seconds(scalar_text(value));
+    if (type != json_type::null && !to) {
+      bad(fmt::format("\"{}\" is not a whole number of seconds", name));
+    }
+    return pass(value);
+  }
+
+  ondemand::document& document_;
+  Fields& fields_;
+  std::string& reason_;
+  unsigned seen_ = 0;  // a bit for each Field
+};
+
 }  // namespace
 
 struct EntryParser::Scratch {
   ondemand::parser parser;
   PaddedText padded;
-  std::string key_bytes;    // decoded from base64
+  std::string key_bytes;  // decoded from base64
   std::string value_bytes;
 
   void shrink() {
@@ -86,137 +239,39 @@ Verdict EntryParser::parse_object(std::string_view text, Fields& fields, std::st
   fields = {};
   reason.clear();
   scratch_->shrink();
-  ondemand::parser& parser = scratch_->parser;
-
-  const auto malformed = [&](std::string_view why) {
-    reason = why;
-    return Verdict::malformed;
-  };
   const std::size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return malformed("it is empty");
-  if (text[first] != '{') {
-    if (!is_json(text)) return malformed("not valid JSON");
-    reason = "not a JSON object";
-    return Verdict::bad;
+  if (first == std::string_view::npos || text[first] != '{') {
+    const bool json = is_json(text);
+    reason = json ? "not a JSON object" : "not valid JSON";
+    return json ? Verdict::bad : Verdict::malformed;
   }
 
-  // Simdjson asks for more memory whenever a document is longer than all before.
+  ondemand::parser& parser = scratch_->parser;
+  // The parser by itself would ask for memory again whenever a text is longer than all before.
+  auto error = simdjson::SUCCESS;
   if (parser.capacity() < text.size()) {
-    const std::size_t capacity = std::max<std::size_t>(text.size(), 16384);
-    if (const auto error = parser.allocate(capacity); error != simdjson::SUCCESS) {
-      return malformed(sentence(error));
-    }
+    error = parser.allocate(std::max<std::size_t>(text.size(), 16384));
   }
   const std::string_view padded = scratch_->padded.assign("", text, "");
   ondemand::document document;
   ondemand::object object;
-  if (const auto error = parser.iterate(padded.data(), padded.size(), scratch_->padded.capacity())
-                             .get(document);
-      error != simdjson::SUCCESS) {
-    return malformed(sentence(error));
+  if (error == simdjson::SUCCESS) {
+    error = parser.iterate(padded.data(), padded.size(), scratch_->padded.capacity()).get(document);
   }
-  if (const auto error = document.get_object().get(object); error != simdjson::SUCCESS) {
-    return malformed(sentence(error));
+  if (error == simdjson::SUCCESS) error = document.get_object().get(object);
+  if (error != simdjson::SUCCESS) {
+    reason = sentence(error);
+    return Verdict::malformed;
   }
 
-  // A record that is bad is still read to its end: only JSON that is valid to the end shows that the
-  // next record begins where it seems to.
-  const auto bad = [&](auto format, auto&&... args) {
-    if (reason.empty()) reason = fmt::format(fmt::runtime(format), args...);
-  };
-  unsigned seen = 0;
+  MemberReader members(document, fields, reason);
   for (auto member : object) {
-    std::string_view name;
-    ondemand::value value;
-    json_type type{};
-    if (const auto error = member.unescaped_key().get(name); error != simdjson::SUCCESS) {
-      return malformed(sentence(error));
-    }
-    if (member.value().get(value) != simdjson::SUCCESS ||
-        value.type().get(type) != simdjson::SUCCESS) {
-      return malformed("not valid JSON");
-    }
-    const Field field = field_of(name);
-    const unsigned bit = 1U << static_cast<unsigned>(field);
-    if (field != Field::other && (seen & bit) != 0) bad("the field \"{}\" is there twice", name);
-    seen |= bit;
-
-    bool taken = false;
-    switch (field) {
-      case Field::key:
-      case Field::value: {
-        if (type != json_type::string) {
-          if (field == Field::value && type == json_type::null) {
-            bad("\"value\" is null; an empty value is \"\"");
-          } else {
-            bad("\"{}\" is {}, not a string{}", name, kind(type),
-                field == Field::value ? " (write JSON values as text in quotes)" : "");
-          }
-          break;
-        }
-        std::string_view string;
-        if (const auto error = value.get_string().get(string); error != simdjson::SUCCESS) {
-          return malformed("not valid JSON: \"" + std::string(name) +
-                           "\" has an invalid escape or half a surrogate pair");
-        }
-        (field == Field::key ? fields.key : fields.value) = string;
-        taken = true;
-        break;
-      }
-      case Field::metadata: {
-        // Where the value begins in the text; where it ends is known once it has been walked.
-        const char* const begin = value.raw_json_token().data();
-        Nothing nothing;
-        if (!walk_json(value, nothing)) {
-          return malformed(fmt::format("\"metadata\" is not valid JSON, or nested deeper than {}",
-                                       kDeepestJson));
-        }
-        if (type == json_type::object || type == json_type::array) {
-          // The parser stands behind the closing bracket, at the next token.
-          const char* end = nullptr;
-          if (document.current_location().get(end) != simdjson::SUCCESS) {
-            return malformed("not valid JSON");
-          }
-          while (end != begin && end[-1] != '}' && end[-1] != ']') --end;
-          fields.metadata = {begin, static_cast<std::size_t>(end - begin)};
-        } else if (type != json_type::null) {
-          fields.metadata = scalar_text(value);
-        }
-        taken = true;
-        break;
-      }
-      case Field::base64:
-      case Field::key_base64: {
-        if (type == json_type::null) break;
-        if (type != json_type::boolean) {
-          bad("\"{}\" is {}, not true or false", name, kind(type));
-          break;
-        }
-        (field == Field::base64 ? fields.value_is_base64 : fields.key_is_base64) =
-            scalar_text(value) == "true";
-        break;
-      }
-      case Field::expiration:
-      case Field::expiration_ttl: {
-        if (type == json_type::null) break;
-        const auto seconds =
-            type == json_type::number ? parse_seconds(scalar_text(value)) : std::nullopt;
-        if (!seconds) {
-          bad("\"{}\" is not a whole number of seconds", name);
-          break;
-        }
-        (field == Field::expiration ? fields.expiration : fields.expiration_ttl) = seconds;
-        break;
-      }
-      case Field::other: break;
-    }
-    if (Nothing nothing; !taken && !walk_json(value, nothing)) {
-      return malformed(fmt::format("not valid JSON, or nested deeper than {}", kDeepestJson));
-    }
+    if (!members.read(member)) return Verdict::malformed;
   }
   // The parser does not look behind the end of the document by itself.
   if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) {
-    return malformed("not valid JSON: something follows the object");
+    reason = "not valid JSON: something follows the object";
+    return Verdict::malformed;
   }
   return reason.empty() ? Verdict::good : Verdict::bad;
 }

@@ -16,10 +16,14 @@ std::string describe(const BadRecord& record) {
 
 std::unique_ptr<EntryReader> make_entry_reader(Format format, const EntryReader::Options& options) {
   switch (format) {
-    case Format::ndjson: return std::make_unique<NdjsonReader>(options);
-    case Format::json: return std::make_unique<JsonArrayReader>(options);
-    case Format::csv: return std::make_unique<CsvReader>(options);
-    case Format::keys: return make_keys_reader(false, options);
+    case Format::ndjson:
+      return std::make_unique<NdjsonReader>(options);
+    case Format::json:
+      return std::make_unique<JsonArrayReader>(options);
+    case Format::csv:
+      return std::make_unique<CsvReader>(options);
+    case Format::keys:
+      return make_keys_reader(false, options);
   }
   std::abort();
 }

@@ -26,9 +26,9 @@ struct BadRecord {
 
 // What has been read.
 struct Records {
-  store::Block entries;                // present; from a list of keys: listed
-  std::vector<std::uint64_t> ends;     // ends[i]: the offset behind entries[i]
-  std::vector<BadRecord> bad;          // in the order of the input
+  store::Block entries;             // present; from a list of keys: listed
+  std::vector<std::uint64_t> ends;  // ends[i]: the offset behind entries[i]
+  std::vector<BadRecord> bad;       // in the order of the input
   // The offset behind the last record, good or bad, that has been read so far, be it into these
   // Records or into others before. Set by every call of the reader.
   std::uint64_t end = 0;
@@ -51,13 +51,15 @@ struct Records {
 //
 // The fields of an entry are those that EntryWriter writes (see entry_writer.h), in any order:
 // - `key` (required, not empty), `value` (required, a string), `base64` (whether the value is),
-//   `key_base64`, `metadata` (any JSON; kept as it is written, byte for byte, without the white space around it),
-//   `expiration` (seconds since 1970), `expiration_ttl` (seconds from now; wins, as at Cloudflare).
+//   `key_base64`, `metadata` (any JSON; kept as it is written, byte for byte, without the white
+//   space around it), `expiration` (seconds since 1970), `expiration_ttl` (seconds from now; wins,
+//   as at Cloudflare).
 // - JSON null stands for "none" where a field is optional. A field that is there twice makes the
 //   record bad. Fields of other names are ignored, as wrangler does.
-// - csv: the header names the columns, in any order and letter case; `key` and `value` are required.
-//   An unknown column is an error. An empty field is "none". Lines end in LF or CRLF, empty ones are
-//   passed over.
+// - csv: the header names the columns, in any order and letter case; `key` and `value` are
+// required.
+//   An unknown column is an error. An empty field is "none". Lines end in LF or CRLF, empty ones
+//   are passed over.
 // - keys: see make_keys_reader.
 // A byte-order mark before the input is passed over.
 class EntryReader {
@@ -87,8 +89,9 @@ class EntryReader {
 [[nodiscard]] std::unique_ptr<EntryReader> make_entry_reader(Format format,
                                                              const EntryReader::Options& options);
 
-// A reader of a list of keys, which come out as entries that are listed: one on each line (LF or CRLF),
-// or with `nul` each ended by a NUL. The last one need not be ended; empty ones are passed over.
+// A reader of a list of keys, which come out as entries that are listed: one on each line (LF or
+// CRLF), or with `nul` each ended by a NUL. The last one need not be ended; empty ones are passed
+// over.
 //
 // A line that is a JSON object is the key in its field "key" (with "key_base64", decoded), so that
 // the file of failed keys of a job, and an export or listing in NDJSON, are lists of keys, too. A

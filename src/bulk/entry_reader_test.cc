@@ -32,7 +32,8 @@ Reading read_with(EntryReader& reader, std::string_view text, std::size_t piece)
       return reading;
     }
   }
-  if (Result<> ended = reader.finish(reading.records); !ended) reading.error = ended.error().message;
+  if (Result<> ended = reader.finish(reading.records); !ended)
+    reading.error = ended.error().message;
   return reading;
 }
 
@@ -68,9 +69,15 @@ std::vector<std::string> read(Format format, std::string_view text,
   return expected;
 }
 
-std::vector<std::string> ndjson(std::string_view text) { return read(Format::ndjson, text); }
-std::vector<std::string> array(std::string_view text) { return read(Format::json, text); }
-std::vector<std::string> csv(std::string_view text) { return read(Format::csv, text); }
+std::vector<std::string> ndjson(std::string_view text) {
+  return read(Format::ndjson, text);
+}
+std::vector<std::string> array(std::string_view text) {
+  return read(Format::json, text);
+}
+std::vector<std::string> csv(std::string_view text) {
+  return read(Format::csv, text);
+}
 
 TEST(DetectFormat, ByTheFirstCharacter) {
   EXPECT_EQ(detect_format("  \n[{"), Format::json);
@@ -84,20 +91,22 @@ TEST(DetectFormat, ByTheFirstCharacter) {
 
 TEST(Ndjson, ReadsEveryField) {
   EXPECT_THAT(
-      ndjson("{\"key\":\"a\",\"value\":\"1\"}\n"
-             "{\"value\":\"2\",\"metadata\":{\"x\": [1, 2.50]} ,\"expiration\":2000000000,\"key\":\"b\"}\n"
-             "\n"
-             "  \r\n"
-             " {\"key\":\"c\\u00e9\\n\",\"value\":\"aGk=\",\"base64\":true,\"expiration_ttl\":60} \r\n"
-             "{\"key\":\"a2V5\",\"key_base64\":true,\"value\":\"\",\"other\":{\"a\":[]}}"),
+      ndjson(
+          "{\"key\":\"a\",\"value\":\"1\"}\n"
+          "{\"value\":\"2\",\"metadata\":{\"x\": [1, 2.50]} "
+          ",\"expiration\":2000000000,\"key\":\"b\"}\n"
+          "\n"
+          "  \r\n"
+          " {\"key\":\"c\\u00e9\\n\",\"value\":\"aGk=\",\"base64\":true,\"expiration_ttl\":60} \r\n"
+          "{\"key\":\"a2V5\",\"key_base64\":true,\"value\":\"\",\"other\":{\"a\":[]}}"),
       ElementsAre("a=1", "b=2 {\"x\": [1, 2.50]} @2000000000", "c\u00e9\n=hi @1000060", "key="));
 }
 
 TEST(Ndjson, KeepsMetadataByteForByte) {
   for (const char* metadata :
-       {"{}", "[]", "\"text\"", "12", "-1.50e+3", "true", "false", "{ \"b\" : 1 , \"a\" : \"\\u00e9\\/\" }",
-        "[[[]]]", "123456789012345678901234567890", "1e999", "\"\\ud800\"", "{\"a\":\"}]\"}",
-        "[ 1 , 2 ]"}) {
+       {"{}", "[]", "\"text\"", "12", "-1.50e+3", "true", "false",
+        "{ \"b\" : 1 , \"a\" : \"\\u00e9\\/\" }", "[[[]]]", "123456789012345678901234567890",
+        "1e999", "\"\\ud800\"", "{\"a\":\"}]\"}", "[ 1 , 2 ]"}) {
     for (const char* behind : {"}", " }", ",\"expiration\":null}", " , \"x\" : 1 }"}) {
       const std::string text =
           std::string("{\"key\":\"k\",\"value\":\"v\",\"metadata\":  ") + metadata + behind;
@@ -138,7 +147,8 @@ TEST(Ndjson, ReportsBadLinesAndGoesOn) {
            Case{R"({"key":"k","value":"v","expiration":1.5})", "not a whole number"},
            Case{R"({"key":"k","value":"v","expiration":"7"})", "not a whole number"},
            Case{R"({"key":"k","value":"v","expiration":1e3})", "not a whole number"},
-           Case{R"({"key":"k","value":"v","expiration":99999999999999999999})", "not a whole number"},
+           Case{R"({"key":"k","value":"v","expiration":99999999999999999999})",
+                "not a whole number"},
            Case{R"({"key":"k","value":"v","expiration":-1})", "negative"},
            Case{R"({"key":"k","value":"v","expiration":1700000000000})", "not milliseconds"},
            Case{R"({"key":"k","value":"v","expiration_ttl":0})", "not a possible number"},
@@ -146,9 +156,11 @@ TEST(Ndjson, ReportsBadLinesAndGoesOn) {
            Case{R"({"key":"k","value":"v","expiration_ttl":9223372036854775807})",
                 "not a possible number"},
            Case{R"({"key":"k","key":"l","value":"v"})", "the field \"key\" is there twice"},
-           Case{R"({"key":"k","value":"v","metadata":{"a":tru}})", "\"metadata\" is not valid JSON"},
+           Case{R"({"key":"k","value":"v","metadata":{"a":tru}})",
+                "\"metadata\" is not valid JSON"},
            Case{R"({"key":"k","value":"v","metadata":{"a":01}})", "\"metadata\" is not valid JSON"},
-           Case{R"({"key":"k","value":"v","metadata":{"a":"\q"}})", "\"metadata\" is not valid JSON"},
+           Case{R"({"key":"k","value":"v","metadata":{"a":"\q"}})",
+                "\"metadata\" is not valid JSON"},
            Case{R"({"key":"k","value":"v","metadata":{"a" 1}})", "\"metadata\" is not valid JSON"},
            Case{R"({"key":"k","value":"v","metadata":})", "not valid JSON"},
            Case{R"({"key":"k","value":"v","x":nul})", "not valid JSON"},
@@ -170,15 +182,18 @@ TEST(Ndjson, ReportsBadLinesAndGoesOn) {
        }) {
     const std::string text = std::string("{\"key\":\"1\",\"value\":\"\"}\n") + c.line +
                              "\n{\"key\":\"2\",\"value\":\"\"}\n";
-    EXPECT_THAT(ndjson(text), ElementsAre("1=", "2=", AllOf(HasSubstr("! line 2: "), HasSubstr(c.reason))))
+    EXPECT_THAT(ndjson(text),
+                ElementsAre("1=", "2=", AllOf(HasSubstr("! line 2: "), HasSubstr(c.reason))))
         << c.line;
   }
 }
 
 TEST(Ndjson, TruncatedAtEveryPlace) {
-  const std::string record = R"({"key":"k\u00e9","value":"v","metadata":{"a":[1,"}"]},"expiration":12})";
+  const std::string record =
+      R"({"key":"k\u00e9","value":"v","metadata":{"a":[1,"}"]},"expiration":12})";
   for (std::size_t size = 1; size < record.size(); ++size) {
-    const std::vector<std::string> read = ndjson("{\"key\":\"1\",\"value\":\"\"}\n" + record.substr(0, size));
+    const std::vector<std::string> read =
+        ndjson("{\"key\":\"1\",\"value\":\"\"}\n" + record.substr(0, size));
     ASSERT_EQ(read.size(), 2U) << size;
     EXPECT_EQ(read[0], "1=");
     EXPECT_THAT(read[1], AllOf(HasSubstr("!! line 2: "), HasSubstr("truncated"))) << size;
@@ -189,16 +204,19 @@ TEST(Ndjson, TruncatedAtEveryPlace) {
 
 TEST(Ndjson, TooLongALine) {
   const std::vector<std::string> result =
-      read(Format::ndjson, "{\"key\":\"1\",\"value\":\"\"}\n{\"key\":\"2\",\"value\":\"" + std::string(100, 'x'),
+      read(Format::ndjson,
+           "{\"key\":\"1\",\"value\":\"\"}\n{\"key\":\"2\",\"value\":\"" + std::string(100, 'x'),
            {.now = kNow, .longest_record = 64});
-  EXPECT_THAT(result, ElementsAre("1=", AllOf(HasSubstr("!! line 2: "), HasSubstr("longer than 64"))));
+  EXPECT_THAT(result,
+              ElementsAre("1=", AllOf(HasSubstr("!! line 2: "), HasSubstr("longer than 64"))));
 }
 
 TEST(Ndjson, VeryLongValueThenShortOnes) {
   const std::string value(3'000'000, 'v');
   auto reader = make_entry_reader(Format::ndjson, {});
   const Reading reading = read_with(
-      *reader, "{\"key\":\"a\",\"value\":\"" + value + "\"}\n{\"key\":\"b\",\"value\":\"w\"}\n", 65536);
+      *reader, "{\"key\":\"a\",\"value\":\"" + value + "\"}\n{\"key\":\"b\",\"value\":\"w\"}\n",
+      65536);
   ASSERT_EQ(reading.records.entries.size(), 2U);
   EXPECT_EQ(reading.records.entries[0].value, value);
   EXPECT_EQ(reading.records.entries[1].value, "w");
@@ -210,7 +228,8 @@ TEST(Ndjson, ByteOrderMarkIsPassedOver) {
 
 TEST(JsonArray, ReadsWhatWranglerWrites) {
   EXPECT_THAT(array("[\n  {\n    \"key\": \"a\",\n    \"value\": \"[1]\"\n  },\n"
-                    "  {\"key\":\"b\",\"value\":\"x\\\"}\\\\\",\"metadata\":{\"k\" : \"]}\\\"\"},\"base64\":false}\n]\n"),
+                    "  {\"key\":\"b\",\"value\":\"x\\\"}\\\\\",\"metadata\":{\"k\" : "
+                    "\"]}\\\"\"},\"base64\":false}\n]\n"),
               ElementsAre("a=[1]", "b=x\"}\\ {\"k\" : \"]}\\\"\"}"));
   EXPECT_THAT(array("[]"), IsEmpty());
   EXPECT_THAT(array(" \n[ \n ] \r\n"), IsEmpty());
@@ -218,10 +237,12 @@ TEST(JsonArray, ReadsWhatWranglerWrites) {
 }
 
 TEST(JsonArray, GoesOnBehindElementsThatAreNoEntries) {
-  EXPECT_THAT(array(R"([{"key":"a","value":"1"},12,"te,x]t",null,[{"key":"n"}],{"key":5},{"key":"b","value":"2"}])"),
-              ElementsAre("a=1", "b=2", "! byte 25: not a JSON object", "! byte 28: not a JSON object",
-                          "! byte 37: not a JSON object", "! byte 42: not a JSON object",
-                          "! byte 56: \"key\" is a number, not a string"));
+  EXPECT_THAT(
+      array(
+          R"([{"key":"a","value":"1"},12,"te,x]t",null,[{"key":"n"}],{"key":5},{"key":"b","value":"2"}])"),
+      ElementsAre("a=1", "b=2", "! byte 25: not a JSON object", "! byte 28: not a JSON object",
+                  "! byte 37: not a JSON object", "! byte 42: not a JSON object",
+                  "! byte 56: \"key\" is a number, not a string"));
 }
 
 TEST(JsonArray, StopsWhereNothingMoreCanBeRead) {
@@ -238,8 +259,10 @@ TEST(JsonArray, StopsWhereNothingMoreCanBeRead) {
            Case{R"([{"key":"a","value":"b"} {}])", "byte 25: a comma or the end"},
            Case{R"([{"key":"a","value":"b"}]x)", "byte 25: nothing more"},
            Case{R"([{"key":"a","value":"b"}][])", "byte 25: nothing more"},
-           Case{R"([{"key":"a","value":tru}])", "byte 1: the element of the array that begins here cannot"},
-           Case{R"([{"key":"a","value":"b"]})", "byte 1: the element of the array that begins here cannot"},
+           Case{R"([{"key":"a","value":tru}])",
+                "byte 1: the element of the array that begins here cannot"},
+           Case{R"([{"key":"a","value":"b"]})",
+                "byte 1: the element of the array that begins here cannot"},
            Case{R"([nul])", "byte 1: the element of the array that begins here cannot"},
            Case{R"([a"b"])", "byte 1: the element of the array that begins here cannot"},
            Case{"[{\"key\":\"\x01\"}]", "byte 1: the element"},
@@ -257,7 +280,8 @@ TEST(JsonArray, StopsWhereNothingMoreCanBeRead) {
 }
 
 TEST(JsonArray, TruncatedAtEveryPlace) {
-  const std::string text = R"([{"key":"a","value":"1"}, {"key":"b\"]","value":"2","metadata":[{}]} ])";
+  const std::string text =
+      R"([{"key":"a","value":"1"}, {"key":"b\"]","value":"2","metadata":[{}]} ])";
   for (std::size_t size = 1; size < text.size(); ++size) {
     EXPECT_THAT(array(text.substr(0, size)).back(), HasSubstr("truncated")) << size;
   }
@@ -304,8 +328,8 @@ TEST(Csv, ReportsBadRecordsAndGoesOn) {
            Case{"a,\"v\"w,,,", "something follows the quote"},
            Case{"a,v\rw,,,", "carriage return"},
        }) {
-    const std::string text = std::string("key,value,base64,metadata,expiration\n\"1\n\",,,,\n") + c.record +
-                             "\n2,,,,\n";
+    const std::string text =
+        std::string("key,value,base64,metadata,expiration\n\"1\n\",,,,\n") + c.record + "\n2,,,,\n";
     EXPECT_THAT(csv(text),
                 ElementsAre("1\n=", "2=", AllOf(HasSubstr("! line 4: "), HasSubstr(c.reason))))
         << c.record;
@@ -344,7 +368,8 @@ TEST(Csv, Truncated) {
 }
 
 TEST(Csv, TooLongARecord) {
-  EXPECT_THAT(read(Format::csv, "key,value\na,\"" + std::string(100, 'x'), {.now = kNow, .longest_record = 64}),
+  EXPECT_THAT(read(Format::csv, "key,value\na,\"" + std::string(100, 'x'),
+                   {.now = kNow, .longest_record = 64}),
               ElementsAre(AllOf(HasSubstr("line 2"), HasSubstr("is a quote missing?"))));
 }
 
@@ -384,7 +409,8 @@ TEST(Keys, TakesTheFileOfFailedKeysAndListings) {
 }
 
 TEST(Keys, BracesAreNotAlwaysJson) {
-  EXPECT_THAT(keys("{user}:1\n{user1000}\n{\n{}x\n"), ElementsAre("{user}:1", "{user1000}", "{", "{}x"));
+  EXPECT_THAT(keys("{user}:1\n{user1000}\n{\n{}x\n"),
+              ElementsAre("{user}:1", "{user1000}", "{", "{}x"));
 }
 
 TEST(Keys, RefusesWhatMayBeADamagedFile) {

@@ -21,7 +21,9 @@ void append_integer(std::int64_t number, std::string& out) {
 }
 
 // memchr is several times as fast as find_first_of with a set.
-bool has(std::string_view text, char c) { return text.find(c) != std::string_view::npos; }
+bool has(std::string_view text, char c) {
+  return text.find(c) != std::string_view::npos;
+}
 
 void append_field(std::string_view text, std::string& out) {
   if (!has(text, ',') && !has(text, '"') && !has(text, '\n') && !has(text, '\r')) {
@@ -74,8 +76,12 @@ void EntryWriter::append(const EntryView& entry, std::string& out) {
       append_object(entry, out);
       break;
     }
-    case Format::csv: append_record(entry, out); break;
-    case Format::keys: append_key(entry.key, out); break;
+    case Format::csv:
+      append_record(entry, out);
+      break;
+    case Format::keys:
+      append_key(entry.key, out);
+      break;
   }
   empty_ = false;
 }
@@ -101,8 +107,8 @@ void EntryWriter::append_object(const EntryView& entry, std::string& out) const 
     out += ",\"metadata\":";
     const std::size_t from = out.size();
     out += entry.metadata;
-    // Valid JSON has line breaks only between tokens, where a space means the same. Within a line of
-    // NDJSON one would cut the record in two.
+    // Valid JSON has line breaks only between tokens, where a space means the same. Within a line
+    // of NDJSON one would cut the record in two.
     if (options_.format == Format::ndjson &&
         (has(entry.metadata, '\n') || has(entry.metadata, '\r'))) {
       std::replace_if(
@@ -142,7 +148,8 @@ void EntryWriter::append_key(std::string_view key, std::string& out) const {
   const char end = options_.nul ? '\0' : '\n';
   bool as_object = key.empty() || key.find(end) != std::string_view::npos ||
                    (key.front() == '{' && (key.back() == '}' || key.starts_with("{\"key\"")));
-  if (!options_.nul && !as_object) as_object = key.back() == '\r' || key.starts_with(kByteOrderMark);
+  if (!options_.nul && !as_object)
+    as_object = key.back() == '\r' || key.starts_with(kByteOrderMark);
   if (as_object) {
     out += '{';
     append_key_field(key, out);

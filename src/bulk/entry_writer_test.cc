@@ -98,8 +98,9 @@ TEST(EntryWriter, Keys) {
   EXPECT_EQ(written({kBinary, {"{user}:1", "", "", 0}, {"a\nb", "", "", 0}, {"{user}", "", "", 0}},
                     {.format = Format::keys}),
             "b\n{user}:1\n{\"key\":\"a\\nb\"}\n{\"key\":\"{user}\"}\n");
-  EXPECT_EQ(written({{"a\nb", "", "", 0}, {"c\r", "", "", 0}}, {.format = Format::keys, .nul = true}),
-            std::string("a\nb\0c\r\0", 7));
+  EXPECT_EQ(
+      written({{"a\nb", "", "", 0}, {"c\r", "", "", 0}}, {.format = Format::keys, .nul = true}),
+      std::string("a\nb\0c\r\0", 7));
 }
 
 TEST(EntryWriter, ContinuesAnOutput) {
@@ -131,11 +132,16 @@ rc::Gen<std::string> any_text() {
 rc::Gen<std::string> any_metadata() {
   return rc::gen::exec([] {
     switch (*rc::gen::inRange(0, 7)) {
-      case 0: return std::string();
-      case 1: return std::string("{ \"a\" : [ 1e9 , -0.5 , null ] }");
-      case 2: return std::string("true");
-      case 3: return std::string("-12.50E+3");
-      case 4: return std::string("{\n\"deep\":[[[{}]]]}");
+      case 0:
+        return std::string();
+      case 1:
+        return std::string("{ \"a\" : [ 1e9 , -0.5 , null ] }");
+      case 2:
+        return std::string("true");
+      case 3:
+        return std::string("-12.50E+3");
+      case 4:
+        return std::string("{\n\"deep\":[[[{}]]]}");
       default: {
         std::string text = "{\"n\":";
         const std::string inner = *any_text();
@@ -166,7 +172,8 @@ struct ReadBack {
 ReadBack read_back(EntryReader& reader, std::string_view text, std::size_t from = 0) {
   Records records;
   while (from != text.size()) {
-    const auto size = *rc::gen::inRange<std::size_t>(1, std::min<std::size_t>(text.size() - from, 200) + 1);
+    const auto size =
+        *rc::gen::inRange<std::size_t>(1, std::min<std::size_t>(text.size() - from, 200) + 1);
     const std::string chunk(text.substr(from, size));
     Result<> fed = reader.feed(chunk, records);
     if (!fed) RC_FAIL(fed.error().message);
@@ -189,7 +196,8 @@ void check_round_trip(Format format) {
   const std::string text = written(entries, {.format = format});
   // What a line of NDJSON cannot hold as it is (see entry_writer.h).
   if (format == Format::ndjson) {
-    for (OwnedEntry& entry : entries) std::replace(entry.metadata.begin(), entry.metadata.end(), '\n', ' ');
+    for (OwnedEntry& entry : entries)
+      std::replace(entry.metadata.begin(), entry.metadata.end(), '\n', ' ');
   }
   auto reader = make_entry_reader(format, {});
   const ReadBack all = read_back(*reader, text);
@@ -205,13 +213,20 @@ void check_round_trip(Format format) {
     RC_ASSERT(second->feed(text.substr(0, offset), passed).has_value());
   }
   second->resume(offset, 1);
-  const std::vector<OwnedEntry> rest(entries.begin() + static_cast<std::ptrdiff_t>(done) + 1, entries.end());
+  const std::vector<OwnedEntry> rest(entries.begin() + static_cast<std::ptrdiff_t>(done) + 1,
+                                     entries.end());
   RC_ASSERT(read_back(*second, text, offset).entries == rest);
 }
 
-RC_GTEST_PROP(RoundTrip, Ndjson, ()) { check_round_trip(Format::ndjson); }
-RC_GTEST_PROP(RoundTrip, JsonArray, ()) { check_round_trip(Format::json); }
-RC_GTEST_PROP(RoundTrip, Csv, ()) { check_round_trip(Format::csv); }
+RC_GTEST_PROP(RoundTrip, Ndjson, ()) {
+  check_round_trip(Format::ndjson);
+}
+RC_GTEST_PROP(RoundTrip, JsonArray, ()) {
+  check_round_trip(Format::json);
+}
+RC_GTEST_PROP(RoundTrip, Csv, ()) {
+  check_round_trip(Format::csv);
+}
 
 RC_GTEST_PROP(RoundTrip, Keys, ()) {
   auto entries = *rc::gen::container<std::vector<OwnedEntry>>(any_entry());

@@ -69,6 +69,7 @@ class Eraser {
         }
       }
     } else if (auto source = open(run_.start().position, run_.start().counts.selected)) {
+      if ((*source)->knows_metadata()) run_.done_is_gone();
       co_await erase_from(**source);
     } else {
       run_.end_early(source.error());

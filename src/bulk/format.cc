@@ -14,10 +14,14 @@ std::optional<Format> parse_format(std::string_view name) {
 
 std::string_view name(Format format) {
   switch (format) {
-    case Format::ndjson: return "ndjson";
-    case Format::json: return "json";
-    case Format::csv: return "csv";
-    case Format::keys: return "keys";
+    case Format::ndjson:
+      return "ndjson";
+    case Format::json:
+      return "json";
+    case Format::csv:
+      return "csv";
+    case Format::keys:
+      return "keys";
   }
   return "unknown";
 }
@@ -27,9 +31,12 @@ std::optional<Format> detect_format(std::string_view beginning) {
   const std::size_t first = beginning.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos) return std::nullopt;
   switch (beginning[first]) {
-    case '[': return Format::json;
-    case '{': return Format::ndjson;
-    default: return Format::csv;
+    case '[':
+      return Format::json;
+    case '{':
+      return Format::ndjson;
+    default:
+      return Format::csv;
   }
 }
 

@@ -23,14 +23,17 @@ Result<std::unique_ptr<Input>> Input::open(std::string path) {
   if (file < 0) return std::unexpected(system_error(errno, path));
   std::unique_ptr<Input> input(new Input(file, !is_stdin, is_stdin ? "stdin" : std::move(path)));
 
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file, &status) != 0) return std::unexpected(system_error(errno, input->name_));
   if (S_ISDIR(status.st_mode)) {
     return fail(ErrorCode::io, "{} is a folder; give a file, or \"-\" for stdin.", input->name_);
   }
   input->regular_ = S_ISREG(status.st_mode);
   if (input->regular_) {
-    input->file_size_ = static_cast<std::uint64_t>(status.st_size);
+    const off_t begin = ::lseek(file, 0, SEEK_CUR);
+    if (begin < 0) return std::unexpected(system_error(errno, input->name_));
+    input->file_begin_ = static_cast<std::uint64_t>(begin);
+    input->file_size_ = static_cast<std::uint64_t>(std::max<off_t>(status.st_size - begin, 0));
   } else if (::pipe2(input->wake_, O_CLOEXEC | O_NONBLOCK) != 0) {
     return std::unexpected(system_error(errno, input->name_));
   }
@@ -145,14 +148,15 @@ Result<> Input::skip_to(std::uint64_t offset) {
     if (Result<> begun = start(); !begun) return begun;
   }
   const auto too_short = [&] {
-    return fail(ErrorCode::invalid_argument,
-                "{}: it ends before byte {}, at which reading was to go on; it is not the file that "
-                "was read before.",
-                name_, offset);
+    return fail(
+        ErrorCode::invalid_argument,
+        "{}: it ends before byte {}, at which reading was to go on; it is not the file that "
+        "was read before.",
+        name_, offset);
   };
   if (regular_ && decompressor_ == nullptr) {
     if (offset > file_size_) return too_short();
-    if (::lseek(file_, static_cast<off_t>(offset), SEEK_SET) < 0) {
+    if (::lseek(file_, static_cast<off_t>(file_begin_ + offset), SEEK_SET) < 0) {
       return std::unexpected(system_error(errno, name_));
     }
     std::vector<char>().swap(raw_);

@@ -15,9 +15,10 @@
 
 namespace sluice::bulk {
 
-// Reads a file, or stdin, from its beginning to its end. What is compressed with gzip (also of several
-// members) or zstd (also of several frames) is recognized by its first bytes and decompressed; a
-// stream that is cut, or has something else behind it, is an error, never an early end.
+// Reads a file, or stdin, from its beginning to its end. What is compressed with gzip (also of
+// several members) or zstd (also of several frames) is recognized by its first bytes and
+// decompressed; a stream that is cut, or has something else behind it, is an error, never an early
+// end.
 //
 // It blocks, so the loop runs it on an io::Worker. Belongs to one thread at a time, but for
 // `interrupt`. Every message begins with the name of the input.
@@ -34,8 +35,9 @@ class Input {
   // Waits for more and puts it into `out`, which is not empty. 0: the input has ended.
   Result<std::size_t> read(std::span<char> out);
 
-  // Moves forward to `offset` of the decompressed bytes: by seeking in a plain file, by reading over
-  // the rest elsewhere. An input that is shorter is an invalid_argument. For continuing an import.
+  // Moves forward to `offset` of the decompressed bytes: by seeking in a plain file, by reading
+  // over the rest elsewhere. An input that is shorter is an invalid_argument. For continuing an
+  // import.
   Result<> skip_to(std::uint64_t offset);
 
   // The number of bytes given out or skipped.
@@ -46,8 +48,8 @@ class Input {
   // "stdin", or the path as it was given.
   [[nodiscard]] const std::string& name() const { return name_; }
 
-  // Makes a `read` that waits for a pipe or terminal return ErrorCode::interrupted, and all later ones.
-  // From any thread.
+  // Makes a `read` that waits for a pipe or terminal return ErrorCode::interrupted, and all later
+  // ones. From any thread.
   void interrupt();
 
  private:
@@ -60,7 +62,10 @@ class Input {
   const int file_;
   const bool owned_;
   const std::string name_;
-  std::uint64_t file_size_ = 0;  // of a regular file
+  // Of a regular file: where it was read from on, which is not its beginning if the shell shares
+  // stdin with a program that has read of it; and the bytes behind that.
+  std::uint64_t file_begin_ = 0;
+  std::uint64_t file_size_ = 0;
   bool regular_ = false;
   int wake_[2] = {-1, -1};  // a pipe whose one end `interrupt` writes to
   std::atomic<bool> interrupted_ = false;

@@ -161,7 +161,8 @@ TEST(Input, DamagedOrFollowedBySomething) {
   const std::string text = some_text();
   EXPECT_THAT(contents(folder.write("a", gzip("text") + "more")),
               AllOf(HasSubstr("text!!"), HasSubstr("not gzip follows")));
-  EXPECT_THAT(contents(folder.write("a", gzip("text") + "\0\0\0\0"s)), HasSubstr("not gzip follows"));
+  EXPECT_THAT(contents(folder.write("a", gzip("text") + "\0\0\0\0"s)),
+              HasSubstr("not gzip follows"));
   EXPECT_THAT(contents(folder.write("a", gzip("text") + "\x1fmore"s)), HasSubstr("is damaged"));
   EXPECT_THAT(contents(folder.write("a", zstd("text") + "more")),
               AllOf(HasSubstr("text!!"), HasSubstr("not zstd follows")));
@@ -196,7 +197,8 @@ TEST(Input, SkipsForward) {
   const std::string text = some_text();
   for (const std::string& bytes : {text, gzip(text), zstd(text)}) {
     const std::string path = folder.write("a", bytes);
-    for (const std::size_t offset : {std::size_t{0}, std::size_t{1}, std::size_t{200'000}, text.size()}) {
+    for (const std::size_t offset :
+         {std::size_t{0}, std::size_t{1}, std::size_t{200'000}, text.size()}) {
       auto input = Input::open(path);
       ASSERT_TRUE((*input)->skip_to(offset));
       EXPECT_EQ((*input)->offset(), offset);
@@ -214,7 +216,8 @@ TEST(Input, PipeInPiecesAndInterrupted) {
   const Folder folder;
   const std::string path = folder.path() / "pipe";
   ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
-  const int keeper = ::open(path.c_str(), O_RDWR | O_CLOEXEC);  // so that no open waits for its peer
+  const int keeper =
+      ::open(path.c_str(), O_RDWR | O_CLOEXEC);  // so that no open waits for its peer
   auto input = Input::open(path);
   ASSERT_TRUE(input);
   const std::string packed = gzip("through a pipe");
@@ -263,24 +266,28 @@ TEST(EntryFile, DetectsFormatAndCompression) {
   const std::vector<std::string> expected = {"a", "b"};
   for (const std::string& text :
        {"{\"key\":\"a\",\"value\":\"1\"}\n{\"key\":\"b\",\"value\":\"2\"}\n"s,
-        "\n [{\"key\":\"a\",\"value\":\"1\"},{\"key\":\"b\",\"value\":\"2\"}]"s, "key,value\na,1\nb,2\n"s}) {
+        "\n [{\"key\":\"a\",\"value\":\"1\"},{\"key\":\"b\",\"value\":\"2\"}]"s,
+        "key,value\na,1\nb,2\n"s}) {
     EXPECT_EQ(entries_of(folder.write("x", text), {}), expected);
     EXPECT_EQ(entries_of(folder.write("x", gzip(text)), {}), expected);
     EXPECT_EQ(entries_of(folder.write("x", zstd(text)), {}), expected);
   }
   EXPECT_EQ(entries_of(folder.write("x", "a\nb"), {.format = Format::keys}), expected);
-  EXPECT_EQ(entries_of(folder.write("x", "a\0b\0"s), {.format = Format::keys, .nul = true}), expected);
+  EXPECT_EQ(entries_of(folder.write("x", "a\0b\0"s), {.format = Format::keys, .nul = true}),
+            expected);
   EXPECT_TRUE(entries_of(folder.write("x", ""), {}).empty());
   EXPECT_TRUE(entries_of(folder.write("x", " \n\n"), {}).empty());
 }
 
 TEST(EntryFile, MessagesNameTheFile) {
   const Folder folder;
-  EXPECT_THAT(entries_of(folder.write("broken.json", "[{\"key\":\"a\",\"value\":\"1\"}"), {}),
-              ::testing::ElementsAre("a", AllOf(HasSubstr("broken.json: byte "), HasSubstr("truncated"))));
+  EXPECT_THAT(
+      entries_of(folder.write("broken.json", "[{\"key\":\"a\",\"value\":\"1\"}"), {}),
+      ::testing::ElementsAre("a", AllOf(HasSubstr("broken.json: byte "), HasSubstr("truncated"))));
   const std::string cut = gzip(some_text());
-  EXPECT_THAT(entries_of(folder.write("cut.gz", cut.substr(0, 100)), {.format = Format::keys}).back(),
-              AllOf(HasSubstr("cut.gz: "), HasSubstr("truncated")));
+  EXPECT_THAT(
+      entries_of(folder.write("cut.gz", cut.substr(0, 100)), {.format = Format::keys}).back(),
+      AllOf(HasSubstr("cut.gz: "), HasSubstr("truncated")));
 }
 
 TEST(EntryFile, GoesOnBehindAnyEntry) {
@@ -307,7 +314,8 @@ TEST(EntryFile, GoesOnBehindAnyEntry) {
       const std::string path = folder.write("x", bytes);
       auto file = EntryFile::open(path, options);
       Records records;
-      while (*file->read(records)) {}
+      while (*file->read(records)) {
+      }
       ASSERT_EQ(records.entries.size(), static_cast<std::size_t>(kEntries));
       ASSERT_EQ(records.bad.size(), text == ndjson || text == csv ? 1U : 0U);
       for (const std::size_t done : {1UL, 2UL, 1500UL, 3000UL, 5999UL, 6000UL}) {

@@ -19,6 +19,7 @@ ExitCode exit_code(const Report& report) {
 JobRun::JobRun(Job& job, std::string_view verb)
     : job_(job),
       start_(job.journal != nullptr ? job.journal->resumed_from().value_or(Checkpoint{}) : Checkpoint{}),
+      watermark_(start_.position),
       counts_(start_.counts),
       failures_(job.failure_path, start_.failure_bytes),
       synced_at_(io::Clock::now()),
@@ -49,7 +50,8 @@ void JobRun::settle(std::uint64_t page, const Counts& ended, std::vector<FailedK
 }
 
 void JobRun::advance(std::uint64_t output_bytes) {
-  if (!watermark_.advance(passed_)) return;
+  const bool moved = watermark_.advance(passed_);
+  if (!moved && !done_is_gone_) return;
   output_bytes_ = output_bytes;
   moved_ = true;
 }
@@ -58,8 +60,13 @@ Result<> JobRun::save(const std::function<Result<>()>& sync_output) {
   if (!std::exchange(moved_, false)) return {};
   if (auto appended = failures_.append(std::exchange(passed_.failed, {})); !appended) return appended;
   if (job_.journal == nullptr) return {};
+  Counts counts = passed_.counts;
+  if (done_is_gone_) {
+    const std::uint64_t ahead = counts_.done - passed_.counts.done;
+    counts += {.listed = ahead, .selected = ahead, .done = ahead};
+  }
   const Checkpoint checkpoint{.position = watermark_.position(),
-                              .counts = passed_.counts,
+                              .counts = counts,
                               .output_bytes = output_bytes_,
                               .failure_bytes = failures_.bytes(),
                               .spooled = start_.spooled};
@@ -78,6 +85,7 @@ Result<> JobRun::save(const std::function<Result<>()>& sync_output) {
 Result<> JobRun::begin_from_spool(std::uint64_t listed) {
   start_ = Checkpoint{};
   start_.spooled = true;
+  watermark_ = Watermark();
   counts_ = passed_.counts = Counts{.listed = listed};
   done_.total = matched_.count;
   if (job_.journal == nullptr) return {};

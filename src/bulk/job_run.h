@@ -33,6 +33,10 @@ class JobRun {
   // Where the source has to begin: the position of the checkpoint, if the job was resumed.
   [[nodiscard]] const Checkpoint& start() const { return start_; }
 
+  // What is done does not come from the source again when the job is resumed (a listing does not show
+  // deleted keys): it is counted in the checkpoint even where the watermark has not passed it.
+  void done_is_gone() { done_is_gone_ = true; }
+
   // The source has given a page. Returns its number.
   std::uint64_t open_page(Position after, std::uint64_t listed, std::uint64_t selected);
   // Entries of a page have ended.
@@ -76,6 +80,7 @@ class JobRun {
   Watermark::Passed passed_;  // the pages before the watermark, with the failed keys not yet written
   std::uint64_t output_bytes_ = 0;  // where the entries of passed_ end in the output
   bool moved_ = false;              // since the last save
+  bool done_is_gone_ = false;
   FailureFile failures_;
   std::optional<Error> ended_early_;
   flow::TimePoint synced_at_;

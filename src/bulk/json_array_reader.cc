@@ -8,7 +8,9 @@
 namespace sluice::bulk {
 
 namespace {
-bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+bool is_space(char c) {
+  return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
 }  // namespace
 
 std::unexpected<Error> JsonArrayReader::unexpected(char found, std::string_view wanted) const {
@@ -109,14 +111,19 @@ std::size_t JsonArrayReader::scan_nested(std::string_view text) {
   while (at != text.size()) {
     if (!in_string_) {
       switch (text[at++]) {
-        case '"': in_string_ = true; break;
+        case '"':
+          in_string_ = true;
+          break;
         case '{':
-        case '[': ++depth_; break;
+        case '[':
+          ++depth_;
+          break;
         case '}':
         case ']':
           if (--depth_ == 0) return at;
           break;
-        default: break;
+        default:
+          break;
       }
       continue;
     }

@@ -8,8 +8,8 @@
 
 namespace sluice::bulk {
 
-// Cuts the array into the texts of its elements, and parses these one by one: the array may be larger
-// than memory, and metadata stays as it is written.
+// Cuts the array into the texts of its elements, and parses these one by one: the array may be
+// larger than memory, and metadata stays as it is written.
 class JsonArrayReader final : public EntryReader {
  public:
   explicit JsonArrayReader(const Options& options)
@@ -27,7 +27,7 @@ class JsonArrayReader final : public EntryReader {
     nested,         // in an element that is an object or array
     scalar,         // in an element that is anything else
     after_element,
-    behind,         // the array
+    behind,  // the array
   };
   // Moves over the element that `text` begins with or continues; where it ends, or npos.
   std::size_t scan_nested(std::string_view text);
@@ -45,11 +45,11 @@ class JsonArrayReader final : public EntryReader {
   // either kind; the parser finds where the kinds do not match.
   std::size_t depth_ = 0;
   bool in_string_ = false;
-  bool escaped_ = false;      // the byte before was a backslash that begins an escape
-  std::string begun_;         // the beginning of an element that the last chunk ended in
-  std::uint64_t begin_ = 0;   // where the element begins
-  std::uint64_t offset_ = 0;  // of the next byte
-  std::uint64_t end_ = 0;     // of the last element
+  bool escaped_ = false;        // the byte before was a backslash that begins an escape
+  std::string begun_;           // the beginning of an element that the last chunk ended in
+  std::uint64_t begin_ = 0;     // where the element begins
+  std::uint64_t offset_ = 0;    // of the next byte
+  std::uint64_t end_ = 0;       // of the last element
   std::size_t mark_bytes_ = 0;  // bytes of a byte-order mark seen
 };
 

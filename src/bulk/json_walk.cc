@@ -7,7 +7,9 @@ namespace sluice::bulk {
 
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 bool is_hex(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
@@ -70,7 +72,8 @@ std::string_view PaddedText::assign(std::string_view before, std::string_view te
   const std::size_t size = before.size() + text.size() + after.size();
   if (buffer_.size() < size + simdjson::SIMDJSON_PADDING) {
     buffer_.clear();  // nothing in it is worth copying
-    buffer_.resize(std::max(size, std::min(2 * size, kKeptBuffer / 2)) + simdjson::SIMDJSON_PADDING);
+    buffer_.resize(std::max(size, std::min(2 * size, kKeptBuffer / 2)) +
+                   simdjson::SIMDJSON_PADDING);
   }
   char* at = buffer_.data();
   at += before.copy(at, before.size());

@@ -1,5 +1,5 @@
-// Walking a JSON value with simdjson, checking all of it on the way. Internal to bulk: this header is
-// heavy and only included by its source files.
+// Walking a JSON value with simdjson, checking all of it on the way. Internal to bulk: this header
+// is heavy and only included by its source files.
 #pragma once
 
 #include <simdjson.h>
@@ -16,7 +16,8 @@ inline constexpr int kDeepestJson = 200;
 // what a double cannot hold is no error.
 [[nodiscard]] bool is_json_number(std::string_view text);
 
-// Whether every backslash in `text`, the inside of a string, begins an escape of RFC 8259, section 7.
+// Whether every backslash in `text`, the inside of a string, begins an escape of RFC 8259,
+// section 7.
 [[nodiscard]] bool has_valid_escapes(std::string_view text);
 
 // The text of the scalar at which `value` stands, without the white space after it.
@@ -46,7 +47,8 @@ template <class Visit>
         simdjson::ondemand::value child;
         if (field.error() != simdjson::SUCCESS) return false;
         const char* name = field.key().value_unsafe().raw();
-        // The name ends before the first quote that is not escaped; stage 1 has found that there is one.
+        // The name ends before the first quote that is not escaped; stage 1 has found that there is
+        // one.
         const char* end = name;
         while (*end != '"') end += *end == '\\' ? 2 : 1;
         if (!has_valid_escapes({name, static_cast<std::size_t>(end - name)})) return false;

@@ -15,9 +15,9 @@ template <class Take>
                                std::string& begun, Take take) {
   while (!chunk.empty()) {
     const void* const found = std::memchr(chunk.data(), end, chunk.size());
-    const std::size_t size = found == nullptr ? chunk.size()
-                                              : static_cast<std::size_t>(
-                                                    static_cast<const char*>(found) - chunk.data());
+    const std::size_t size =
+        found == nullptr ? chunk.size()
+                         : static_cast<std::size_t>(static_cast<const char*>(found) - chunk.data());
     if (size > longest - begun.size()) return false;
     if (found == nullptr) {
       begun += chunk;

@@ -6,9 +6,8 @@
 namespace sluice::bulk {
 
 Result<> NdjsonReader::feed(std::string_view chunk, Records& out) {
-  const bool whole = split_lines(chunk, '\n', longest_, begun_, [&](std::string_view line) {
-    take(line, line.size() + 1, out);
-  });
+  const bool whole = split_lines(chunk, '\n', longest_, begun_,
+                                 [&](std::string_view line) { take(line, line.size() + 1, out); });
   out.end = offset_;
   if (whole) return {};
   return fail(ErrorCode::invalid_argument,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -51,6 +52,9 @@ struct FailedKey {
 // have not ended, or `advance` has not been called since they did.
 class Watermark {
  public:
+  // `start` is where the source begins.
+  explicit Watermark(Position start = {}) : position_(std::move(start)) {}
+
   struct Passed {
     Counts counts;
     std::vector<FailedKey> failed;

@@ -22,7 +22,9 @@ bool is_ascii(std::string_view text) {
   return all < 0x80;
 }
 
-char to_lower_ascii(char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c); }
+char to_lower_ascii(char c) {
+  return static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+}
 
 // False: `text` is not valid UTF-8.
 bool fold_case(std::string_view text, std::vector<utf8proc_int32_t>& out) {
@@ -79,8 +81,8 @@ struct Filter::Program {
   // --search. The needle in the two forms in which texts are compared.
   bool searches = false;
   bool needle_is_ascii = false;
-  std::string lower_needle;                      // if it is ASCII
-  std::vector<utf8proc_int32_t> folded_needle;   // code points
+  std::string lower_needle;                     // if it is ASCII
+  std::vector<utf8proc_int32_t> folded_needle;  // code points
 
   std::optional<std::string> tag_field;
   std::optional<std::string> tag_value;
@@ -223,7 +225,8 @@ bool Filter::Program::value_is_wanted(ondemand::value value, bool in_array) {
       return text == *tag_value || (!in_array && list_holds(text, *tag_value));
     }
     case ondemand::json_type::number:
-    case ondemand::json_type::boolean: return scalar_text(value) == *tag_value;
+    case ondemand::json_type::boolean:
+      return scalar_text(value) == *tag_value;
     case ondemand::json_type::array: {
       ondemand::array array;
       if (in_array || value.get_array().get(array) != simdjson::SUCCESS) return false;
@@ -233,7 +236,8 @@ bool Filter::Program::value_is_wanted(ondemand::value value, bool in_array) {
       }
       return false;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 

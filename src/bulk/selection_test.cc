@@ -59,9 +59,10 @@ TEST(Filter, SaysWhereAPatternIsWrong) {
     const char* pattern;
     const char* expected;
   };
-  for (const Case& c : {Case{"user:(a|b", "at character 9"}, Case{"a[z-a]", "at character 3, \"z-a\""},
-                        Case{"ab**", "at character 3, \"**\""}, Case{"a\\8", "at character 2, \"\\8\""},
-                        Case{"(?<a", "character"}, Case{"a{1001}", "character"}}) {
+  for (const Case& c :
+       {Case{"user:(a|b", "at character 9"}, Case{"a[z-a]", "at character 3, \"z-a\""},
+        Case{"ab**", "at character 3, \"**\""}, Case{"a\\8", "at character 2, \"\\8\""},
+        Case{"(?<a", "character"}, Case{"a{1001}", "character"}}) {
     const std::string message = refusal({.pattern = c.pattern});
     EXPECT_NE(message.find("--pattern does not compile"), std::string::npos) << c.pattern;
     EXPECT_NE(message.find(c.expected), std::string::npos) << message;
@@ -134,13 +135,41 @@ TEST(Filter, SearchFoldsUnicode) {
 }
 
 TEST(Filter, InvalidMetadataNeverMatches) {
-  for (const char* metadata :
-       {"{", "{\"a\":\"x\"", "{\"a\":\"x\"} x", "[\"x\"],[1]", "\"x\",\"x\"", "\"x", "x", "[\"x\" 1]",
-        "{\"a\" \"x\"}", "{\"a\":\"x\",}", "[\"x\",]", "[\"x\",01]", "[\"x\",1e]", "[\"x\",tru]",
-        "[\"x\",nulll]", "[\"x\\q\"]", "[\"x\\u12g4\"]", "[\"x\n\"]", "[\"x\xff\"]", "]", "],[",
-        "\"x\"]", "[\"x\"", "[\"x\"}", "{\"a\":\"x\"]", "[,\"x\"]", "{\"a\":\"x\"\"b\":1}",
-        "[\"x\",123\"x\"]", "[\"x\",-]", "[\"x\",1.]", "[\"x\",+1]", "{a:\"x\"}", "{\"\\q\":\"x\"}",
-        "[\"x\",\"\\\"]", " "}) {
+  for (const char* metadata : {"{",
+                               "{\"a\":\"x\"",
+                               "{\"a\":\"x\"} x",
+                               "[\"x\"],[1]",
+                               "\"x\",\"x\"",
+                               "\"x",
+                               "x",
+                               "[\"x\" 1]",
+                               "{\"a\" \"x\"}",
+                               "{\"a\":\"x\",}",
+                               "[\"x\",]",
+                               "[\"x\",01]",
+                               "[\"x\",1e]",
+                               "[\"x\",tru]",
+                               "[\"x\",nulll]",
+                               "[\"x\\q\"]",
+                               "[\"x\\u12g4\"]",
+                               "[\"x\n\"]",
+                               "[\"x\xff\"]",
+                               "]",
+                               "],[",
+                               "\"x\"]",
+                               "[\"x\"",
+                               "[\"x\"}",
+                               "{\"a\":\"x\"]",
+                               "[,\"x\"]",
+                               "{\"a\":\"x\"\"b\":1}",
+                               "[\"x\",123\"x\"]",
+                               "[\"x\",-]",
+                               "[\"x\",1.]",
+                               "[\"x\",+1]",
+                               "{a:\"x\"}",
+                               "{\"\\q\":\"x\"}",
+                               "[\"x\",\"\\\"]",
+                               " "}) {
     EXPECT_FALSE(search("x", metadata)) << metadata;
     EXPECT_FALSE(tagged("a", metadata)) << metadata;
   }

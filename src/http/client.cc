@@ -87,8 +87,8 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* con
       reception.too_large = true;
       return 0;
     }
-    reception.response.body.reserve(
-        std::min<std::size_t>(length, most_reserved_ahead) + body_padding);
+    reception.response.body.reserve(std::min<std::size_t>(length, most_reserved_ahead) +
+                                    body_padding);
   }
   return line.size();
 }
@@ -141,15 +141,17 @@ Failure refused(std::string message) {
 Error explain(CURLcode code, bool stalled, std::string_view host, std::string_view detail,
               const Reception& reception, const Client::Options& options) {
   if (reception.too_large) {
-    return make_error(ErrorCode::too_large, Retry::smaller,
-                      fmt::format("{} sent an answer of more than {} bytes; ask for less at a time.",
-                                  host, options.largest_response));
+    return make_error(
+        ErrorCode::too_large, Retry::smaller,
+        fmt::format("{} sent an answer of more than {} bytes; ask for less at a time.", host,
+                    options.largest_response));
   }
   if (reception.headers_too_large) {
-    return make_error(ErrorCode::protocol, Retry::again,
-                      fmt::format("{} sent more than {} bytes of headers; check that the address is "
-                                  "the right one.",
-                                  host, most_header_bytes));
+    return make_error(
+        ErrorCode::protocol, Retry::again,
+        fmt::format("{} sent more than {} bytes of headers; check that the address is "
+                    "the right one.",
+                    host, most_header_bytes));
   }
   const std::string reason(detail.empty() ? std::string_view(curl_easy_strerror(code)) : detail);
   switch (code) {
@@ -166,10 +168,11 @@ Error explain(CURLcode code, bool stalled, std::string_view host, std::string_vi
                                       "address.",
                                       host));
       }
-      return make_error(ErrorCode::timeout, Retry::again,
-                        fmt::format("{} did not answer within {} ms; a longer --timeout or a smaller "
-                                    "batch may help.",
-                                    host, options.timeout.count()));
+      return make_error(
+          ErrorCode::timeout, Retry::again,
+          fmt::format("{} did not answer within {} ms; a longer --timeout or a smaller "
+                      "batch may help.",
+                      host, options.timeout.count()));
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_CONNECT:
@@ -180,10 +183,11 @@ Error explain(CURLcode code, bool stalled, std::string_view host, std::string_vi
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
-      return make_error(ErrorCode::network, Retry::fatal,
-                        fmt::format("The certificate of {} is not trusted ({}); nothing was sent to "
-                                    "it. Check the address and the system's certificates.",
-                                    host, reason));
+      return make_error(
+          ErrorCode::network, Retry::fatal,
+          fmt::format("The certificate of {} is not trusted ({}); nothing was sent to "
+                      "it. Check the address and the system's certificates.",
+                      host, reason));
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
       // The second also means that the answer was not HTTP (curl: "received HTTP/0.9").
@@ -200,9 +204,9 @@ Error explain(CURLcode code, bool stalled, std::string_view host, std::string_vi
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM:
-      return make_error(ErrorCode::protocol, Retry::again,
-                        fmt::format("{} sent an answer that is not valid HTTP ({}).", host, reason));
+      return make_error(
+          ErrorCode::protocol, Retry::again,
+          fmt::format("{} sent an answer that is not valid HTTP ({}).", host, reason));
     default:
       return make_error(
           ErrorCode::network, Retry::again,
@@ -220,8 +224,9 @@ RequestFate fate_of(CURLcode code, CURL* handle, const Reception& reception) {
   // Only curl's own wish to send again ends this way: see before_sending.
   if (code == CURLE_ABORTED_BY_CALLBACK) return RequestFate::stale;
   if (reception.times_sent == 0 || request_bytes == 0) return RequestFate::not_sent;
-  const bool closed =
-      code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING;
+  const bool closed = code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||
+                      code == CURLE_GOT_NOTHING || code == CURLE_PARTIAL_FILE ||
+                      code == CURLE_HTTP2_STREAM;
   if (closed && unanswered && new_connections == 0) return RequestFate::stale;
   return RequestFate::unknown;
 }
@@ -337,8 +342,7 @@ io::Task<std::expected<Response, Failure>> Client::send(const Request& request) 
   curl_easy_getinfo(handle, CURLINFO_SIZE_DOWNLOAD_T, &downloaded);
   traffic_.requests += static_cast<std::uint64_t>(reception.times_sent);
   traffic_.bytes_sent += static_cast<std::uint64_t>(request_bytes + uploaded);
-  traffic_.bytes_received +=
-      static_cast<std::uint64_t>(downloaded) + reception.header_bytes;
+  traffic_.bytes_received += static_cast<std::uint64_t>(downloaded) + reception.header_bytes;
 
   if (code == CURLE_OK) {
     if (reception.response.status == 0) {

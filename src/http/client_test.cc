@@ -20,9 +20,8 @@ struct ClientTest : testing::Test {
 };
 
 TEST_F(ClientTest, SendsWhatItIsGivenAndReturnsTheAnswer) {
-  ScriptedServer server(loop, [](const SeenRequest&) {
-    return reply(201, "made", "X-One: 1\r\nx-two:  two \r\n");
-  });
+  ScriptedServer server(
+      loop, [](const SeenRequest&) { return reply(201, "made", "X-One: 1\r\nx-two:  two \r\n"); });
   Client client(loop.executor(), options);
   Request request{.method = "PUT", .url = server.url() + "/a/..%2Fb?x=1"};
   request.headers.add("Authorization", "Bearer t");
@@ -52,8 +51,7 @@ TEST_F(ClientTest, SendsWhatItIsGivenAndReturnsTheAnswer) {
 TEST_F(ClientTest, DoesNotWaitForContinueWithALargeBody) {
   ScriptedServer server(loop, [](const SeenRequest&) { return json("{}"); });
   Client client(loop.executor(), options);
-  const Request request{
-      .method = "POST", .url = server.url(), .body = std::string(3u << 20, 'x')};
+  const Request request{.method = "POST", .url = server.url(), .body = std::string(3u << 20, 'x')};
   const Answer answer = send(client, request);
   ASSERT_TRUE(answer) << answer.error().error.message;
   EXPECT_EQ(server.seen()[0].body.size(), 3u << 20);
@@ -106,8 +104,9 @@ TEST_F(ClientTest, ReadsChunkedAndCompressedBodies) {
 
   ScriptedServer server(loop, [&](const SeenRequest& seen) -> Reply {
     if (seen.target == "/gzip") return reply(200, packed, "Content-Encoding: gzip\r\n");
-    return {.bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                     "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"};
+    return {.bytes =
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"};
   });
   Client client(loop.executor(), options);
   EXPECT_EQ(send(client, {.url = server.url() + "/"})->body, "abcde");
@@ -116,8 +115,9 @@ TEST_F(ClientTest, ReadsChunkedAndCompressedBodies) {
 
 TEST_F(ClientTest, SkipsInterimAnswers) {
   ScriptedServer server(loop, [](const SeenRequest&) -> Reply {
-    return {.bytes = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
-                     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"};
+    return {.bytes =
+                "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"};
   });
   Client client(loop.executor(), options);
   const Answer answer = send(client, {.url = server.url()});
@@ -127,9 +127,8 @@ TEST_F(ClientTest, SkipsInterimAnswers) {
 }
 
 TEST_F(ClientTest, DoesNotFollowRedirects) {
-  ScriptedServer server(loop, [&](const SeenRequest&) {
-    return reply(302, "", "Location: /elsewhere\r\n");
-  });
+  ScriptedServer server(
+      loop, [&](const SeenRequest&) { return reply(302, "", "Location: /elsewhere\r\n"); });
   Client client(loop.executor(), options);
   EXPECT_EQ(send(client, {.url = server.url()})->status, 302);
   EXPECT_EQ(server.seen().size(), 1u);
@@ -196,9 +195,8 @@ TEST_F(ClientTest, CutBeforeTheAnswerOnAFreshConnectionIsUnknown) {
 
 // curl would send it again by itself, unseen by the gate.
 TEST_F(ClientTest, CutBeforeTheAnswerOnAKeptConnectionIsStaleAndSentOnce) {
-  ScriptedServer server(loop, [](const SeenRequest& seen) {
-    return seen.target == "/cut" ? cut() : json("{}");
-  });
+  ScriptedServer server(
+      loop, [](const SeenRequest& seen) { return seen.target == "/cut" ? cut() : json("{}"); });
   Client client(loop.executor(), options);
   ASSERT_TRUE(send(client, {.url = server.url()}));
   const Answer answer = send(client, {.method = "PUT", .url = server.url() + "/cut", .body = "x"});
@@ -210,9 +208,8 @@ TEST_F(ClientTest, CutBeforeTheAnswerOnAKeptConnectionIsStaleAndSentOnce) {
 }
 
 TEST_F(ClientTest, NotIdempotentRequestsGetAFreshConnection) {
-  ScriptedServer server(loop, [](const SeenRequest& seen) {
-    return seen.target == "/cut" ? cut() : json("{}");
-  });
+  ScriptedServer server(
+      loop, [](const SeenRequest& seen) { return seen.target == "/cut" ? cut() : json("{}"); });
   Client client(loop.executor(), options);
   ASSERT_TRUE(send(client, {.url = server.url()}));
   const Answer answer = send(

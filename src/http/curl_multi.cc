@@ -41,7 +41,11 @@ void CurlMulti::Transfer::end(CURLcode result) {
 }
 
 CurlMulti::CurlMulti(io::Executor executor, std::chrono::milliseconds stall, long idle_connections)
-    : executor_(executor), stall_(stall), multi_(nullptr), timer_(executor), stall_timer_(executor) {
+    : executor_(executor),
+      stall_(stall),
+      multi_(nullptr),
+      timer_(executor),
+      stall_timer_(executor) {
   // Both calls are counted by libcurl and safe from any thread (since 7.84).
   if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) throw std::bad_alloc();
   multi_ = curl_multi_init();
@@ -122,19 +126,18 @@ void CurlMulti::wait_for(const std::shared_ptr<Socket>& socket, curl_socket_t fd
   const auto wait = [&](bool& waiting, Descriptor::wait_type type, int event) {
     if (waiting) return;
     waiting = true;
-    socket->descriptor.async_wait(
-        type, [weak = weak_from_this(), socket, fd, event,
-               &waiting](const boost::system::error_code& error) {
-          waiting = false;  // lives in *socket, which this handler holds
-          if (socket->dead || error == boost::asio::error::operation_aborted) return;
-          const auto alive = weak.lock();
-          if (!alive) return;
-          if ((socket->wanted & event) != 0) {
-            alive->act(fd, error ? CURL_CSELECT_ERR
-                                 : (event == CURL_POLL_IN ? CURL_CSELECT_IN : CURL_CSELECT_OUT));
-          }
-          if (!socket->dead) alive->wait_for(socket, fd);
-        });
+    socket->descriptor.async_wait(type, [weak = weak_from_this(), socket, fd, event,
+                                         &waiting](const boost::system::error_code& error) {
+      waiting = false;  // lives in *socket, which this handler holds
+      if (socket->dead || error == boost::asio::error::operation_aborted) return;
+      const auto alive = weak.lock();
+      if (!alive) return;
+      if ((socket->wanted & event) != 0) {
+        alive->act(fd, error ? CURL_CSELECT_ERR
+                             : (event == CURL_POLL_IN ? CURL_CSELECT_IN : CURL_CSELECT_OUT));
+      }
+      if (!socket->dead) alive->wait_for(socket, fd);
+    });
   };
   if ((socket->wanted & CURL_POLL_IN) != 0) {
     wait(socket->waits_to_read, Descriptor::wait_read, CURL_POLL_IN);

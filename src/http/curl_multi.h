@@ -1,5 +1,5 @@
-// CurlMulti: libcurl's multi interface on the event loop. Private to this room: the only header that
-// names libcurl.
+// CurlMulti: libcurl's multi interface on the event loop. Private to this room: the only header
+// that names libcurl.
 #pragma once
 
 #include <curl/curl.h>

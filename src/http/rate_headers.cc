@@ -82,7 +82,8 @@ std::optional<milliseconds> parse_retry_after(std::string_view value,
   if (date == -1) return std::nullopt;
   // In whole seconds: a far date would overflow the clock's nanoseconds.
   const std::time_t today = std::chrono::system_clock::to_time_t(now);
-  return date <= today ? milliseconds(0) : bounded_seconds(static_cast<std::uint64_t>(date - today));
+  return date <= today ? milliseconds(0)
+                       : bounded_seconds(static_cast<std::uint64_t>(date - today));
 }
 
 void parse_ratelimit(std::string_view value, flow::BudgetHint& hint) {

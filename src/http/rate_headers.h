@@ -19,7 +19,8 @@ inline constexpr std::chrono::milliseconds longest_told_pause = std::chrono::hou
     std::string_view value, std::chrono::system_clock::time_point now);
 
 // Ratelimit, `"default";r=50;t=30`: r requests left, t seconds until the reset
-// (draft-ietf-httpapi-ratelimit-headers-09). Of several policies the one with the fewest left counts.
+// (draft-ietf-httpapi-ratelimit-headers-09). Of several policies the one with the fewest left
+// counts.
 void parse_ratelimit(std::string_view value, flow::BudgetHint& hint);
 
 // Ratelimit-Policy, `"default";q=1200;w=300`: q requests in w seconds. Of several policies the one

@@ -117,7 +117,9 @@ Reply json(std::string_view body) {
   return reply(200, body, "Content-Type: application/json\r\n");
 }
 
-Reply cut() { return {.bytes = {}, .close = true}; }
+Reply cut() {
+  return {.bytes = {}, .close = true};
+}
 
 ScriptedServer::ScriptedServer(io::Loop& loop, Script script)
     : state_(std::make_shared<State>(loop.executor(), std::move(script))) {
@@ -129,9 +131,17 @@ ScriptedServer::~ScriptedServer() {
   state_->acceptor.close(ignored);
 }
 
-std::uint16_t ScriptedServer::port() const { return state_->acceptor.local_endpoint().port(); }
-std::string ScriptedServer::url() const { return fmt::format("http://127.0.0.1:{}", port()); }
-const std::vector<SeenRequest>& ScriptedServer::seen() const { return state_->seen; }
-std::size_t ScriptedServer::connections() const { return state_->connections; }
+std::uint16_t ScriptedServer::port() const {
+  return state_->acceptor.local_endpoint().port();
+}
+std::string ScriptedServer::url() const {
+  return fmt::format("http://127.0.0.1:{}", port());
+}
+const std::vector<SeenRequest>& ScriptedServer::seen() const {
+  return state_->seen;
+}
+std::size_t ScriptedServer::connections() const {
+  return state_->connections;
+}
 
 }  // namespace sluice::http

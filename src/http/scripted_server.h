@@ -18,7 +18,7 @@ namespace sluice::http {
 // What a request looked like on the wire.
 struct SeenRequest {
   std::string method;
-  std::string target;  // path and query, as sent
+  std::string target;                                        // path and query, as sent
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::string body;
   std::size_t connection = 0;  // 0 for the first connection, 1 for the second …
@@ -29,9 +29,9 @@ struct SeenRequest {
 // What is sent back, byte for byte, and how it ends.
 struct Reply {
   std::string bytes{};
-  bool close = false;                    // close the connection after the bytes
-  bool stall = false;                    // after the bytes, send nothing more
-  std::chrono::milliseconds delay{0};    // before the first byte
+  bool close = false;                  // close the connection after the bytes
+  bool stall = false;                  // after the bytes, send nothing more
+  std::chrono::milliseconds delay{0};  // before the first byte
 };
 
 // A whole answer with a Content-Length. `headers` are lines that end with \r\n.

@@ -61,7 +61,8 @@ Meaning meaning_of(int status) {
       break;
   }
   if (status >= 500) return {ErrorCode::unavailable, Retry::again, "Try again later."};
-  if (status >= 400) return {ErrorCode::invalid_argument, Retry::never, "It will not take this as it is."};
+  if (status >= 400)
+    return {ErrorCode::invalid_argument, Retry::never, "It will not take this as it is."};
   return {ErrorCode::protocol, Retry::never,
           "That is not an answer of this service; check its address."};
 }
@@ -78,11 +79,15 @@ bool is_markup(const Response& response) {
 flow::Outcome outcome_of(const Error* error) {
   if (error == nullptr) return flow::Outcome::answered;
   switch (error->code) {
-    case ErrorCode::throttled: return flow::Outcome::throttled;
-    case ErrorCode::timeout: return flow::Outcome::timed_out;
+    case ErrorCode::throttled:
+      return flow::Outcome::throttled;
+    case ErrorCode::timeout:
+      return flow::Outcome::timed_out;
     case ErrorCode::network:
-    case ErrorCode::unavailable: return flow::Outcome::broken;
-    default: return flow::Outcome::answered;
+    case ErrorCode::unavailable:
+      return flow::Outcome::broken;
+    default:
+      return flow::Outcome::answered;
   }
 }
 
@@ -111,7 +116,8 @@ std::string Session::quote(std::string_view text) const {
       one_line.replace(at, secret.size(), "***");
     }
   }
-  std::ranges::replace_if(one_line, [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
+  std::ranges::replace_if(
+      one_line, [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
   const auto first = one_line.find_first_not_of(' ');
   if (first == std::string::npos) return {};
   one_line = one_line.substr(first, one_line.find_last_not_of(' ') - first + 1);
@@ -136,9 +142,9 @@ void Session::complete(Request& request) const {
 }
 
 io::Task<Result<Session::Exchange>> Session::send(const Request& request, int& sendings) {
-  // Once more, and at once, when a kept-alive connection had been closed: servers close idle ones at
-  // any moment. Again through the gate, since the server may count it. A second time it is a failure
-  // like any other.
+  // Once more, and at once, when a kept-alive connection had been closed: servers close idle ones
+  // at any moment. Again through the gate, since the server may count it. A second time it is a
+  // failure like any other.
   for (bool repeated = false;; repeated = true) {
     Result<flow::Gate::Pass> pass = co_await gate_.enter();
     if (!pass) co_return std::unexpected(std::move(pass.error()));

@@ -25,9 +25,9 @@ namespace sluice::http {
 // failed for a while, tells the gate what the answers say about budgets.
 //
 // What an answer means is decided by a *judge*, a function `Result<T>(Response&)`, since some
-// services hide a failure in an answer of status 200. For answers that are failures by their status,
-// it returns status_error(). The session then refines the judge's error by what it knows of the
-// request:
+// services hide a failure in an answer of status 200. For answers that are failures by their
+// status, it returns status_error(). The session then refines the judge's error by what it knows of
+// the request:
 //  - a time-out of a divisible request becomes Retry::smaller;
 //  - Retry::smaller becomes Retry::never for a request that cannot be split;
 //  - a request that is not idempotent is not repeated, unless it was provably not carried out
@@ -52,8 +52,8 @@ class Session {
       : client_(client), gate_(gate), retrier_(retrier), log_(log), options_(std::move(options)) {}
 
   // Sends `request` (its url is relative to the base URL) until `judge` accepts an answer, and
-  // returns what it made of it, or the last error. The judge is called once for each answer; what it
-  // refers to must stay valid until the task has ended.
+  // returns what it made of it, or the last error. The judge is called once for each answer; what
+  // it refers to must stay valid until the task has ended.
   template <class Judge>
   io::Task<std::invoke_result_t<Judge&, Response&>> call(Request request, Judge judge) {
     using Answer = std::invoke_result_t<Judge&, Response&>;
@@ -70,13 +70,13 @@ class Session {
   }
 
   // The error that an answer of this status is, with a retry class. `doing` completes "while …":
-  // "listing the keys of namespace X". Quotes `detail`, or the body if there is none and it is short
-  // text.
+  // "listing the keys of namespace X". Quotes `detail`, or the body if there is none and it is
+  // short text.
   [[nodiscard]] Error status_error(const Response& response, std::string_view doing,
                                    std::string_view detail = {}) const;
 
-  // `text` made fit to be quoted in a message: one line of at most 200 printable characters, without
-  // markup and without the credentials.
+  // `text` made fit to be quoted in a message: one line of at most 200 printable characters,
+  // without markup and without the credentials.
   [[nodiscard]] std::string quote(std::string_view text) const;
 
   [[nodiscard]] const std::string& service() const { return options_.service; }

@@ -62,14 +62,22 @@ TEST_F(SessionTest, StatusTable) {
     Retry retry;
   };
   const Case cases[] = {
-      {302, ErrorCode::protocol, Retry::never},      {400, ErrorCode::invalid_argument, Retry::never},
-      {401, ErrorCode::unauthorized, Retry::fatal},  {403, ErrorCode::unauthorized, Retry::fatal},
-      {404, ErrorCode::not_found, Retry::never},     {408, ErrorCode::timeout, Retry::again},
-      {409, ErrorCode::conflict, Retry::never},      {413, ErrorCode::too_large, Retry::smaller},
-      {429, ErrorCode::throttled, Retry::again},     {500, ErrorCode::unavailable, Retry::again},
-      {501, ErrorCode::unsupported, Retry::never},   {502, ErrorCode::unavailable, Retry::again},
-      {503, ErrorCode::unavailable, Retry::again},   {504, ErrorCode::timeout, Retry::again},
-      {520, ErrorCode::unavailable, Retry::again},   {524, ErrorCode::timeout, Retry::again},
+      {302, ErrorCode::protocol, Retry::never},
+      {400, ErrorCode::invalid_argument, Retry::never},
+      {401, ErrorCode::unauthorized, Retry::fatal},
+      {403, ErrorCode::unauthorized, Retry::fatal},
+      {404, ErrorCode::not_found, Retry::never},
+      {408, ErrorCode::timeout, Retry::again},
+      {409, ErrorCode::conflict, Retry::never},
+      {413, ErrorCode::too_large, Retry::smaller},
+      {429, ErrorCode::throttled, Retry::again},
+      {500, ErrorCode::unavailable, Retry::again},
+      {501, ErrorCode::unsupported, Retry::never},
+      {502, ErrorCode::unavailable, Retry::again},
+      {503, ErrorCode::unavailable, Retry::again},
+      {504, ErrorCode::timeout, Retry::again},
+      {520, ErrorCode::unavailable, Retry::again},
+      {524, ErrorCode::timeout, Retry::again},
   };
   ScriptedServer server(loop, [](const SeenRequest&) { return cut(); });
   const Session service = session(server);
@@ -148,7 +156,8 @@ TEST_F(SessionTest, DoesNotRepeatWhatMayHaveBeenDone) {
 
 TEST_F(SessionTest, AJudgeMayCallA200Throttled) {
   int calls = 0;
-  ScriptedServer server(loop, [&](const SeenRequest&) { return json(++calls == 1 ? "no" : "yes"); });
+  ScriptedServer server(loop,
+                        [&](const SeenRequest&) { return json(++calls == 1 ? "no" : "yes"); });
   Session service = session(server);
   const auto judge = [](Response& response) -> Result<std::string> {
     if (response.body == "yes") return response.body;
@@ -184,9 +193,8 @@ TEST_F(SessionTest, QuotesSafely) {
 }
 
 TEST_F(SessionTest, AStopEndsTheWaiting) {
-  ScriptedServer server(loop, [](const SeenRequest&) {
-    return reply(429, "", "Retry-After: 3000\r\n");
-  });
+  ScriptedServer server(loop,
+                        [](const SeenRequest&) { return reply(429, "", "Retry-After: 3000\r\n"); });
   Session service = session(server);
   const auto judge = [&](Response& response) -> Result<std::string> {
     return std::unexpected(service.status_error(response, "testing"));

@@ -35,13 +35,15 @@ Error describe(const std::string& file, int code, int system_code, std::string_v
     case SQLITE_FULL:
       return make_error(
           ErrorCode::no_space, Retry::fatal,
-          fmt::format("cannot {} {}: the disk is full. Free some space, then run the command again.",
-                      doing, file));
+          fmt::format(
+              "cannot {} {}: the disk is full. Free some space, then run the command again.", doing,
+              file));
     case SQLITE_CORRUPT:
-      return make_error(ErrorCode::corrupt, Retry::fatal,
-                        fmt::format("{} is damaged ({}). Restore it from a copy, or save what can be "
-                                    "read with `sqlite3 FILE .recover`.",
-                                    file, detail_text));
+      return make_error(
+          ErrorCode::corrupt, Retry::fatal,
+          fmt::format("{} is damaged ({}). Restore it from a copy, or save what can be "
+                      "read with `sqlite3 FILE .recover`.",
+                      file, detail_text));
     case SQLITE_NOTADB:
       return make_error(ErrorCode::corrupt, Retry::fatal,
                         fmt::format("{} is not an SQLite database, or its beginning is damaged. "
@@ -49,39 +51,44 @@ Error describe(const std::string& file, int code, int system_code, std::string_v
                                     file));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return make_error(ErrorCode::conflict, Retry::again,
-                        fmt::format("cannot {} {}: another process has it locked. Try again when that "
-                                    "one has finished.",
-                                    doing, file));
+      return make_error(
+          ErrorCode::conflict, Retry::again,
+          fmt::format("cannot {} {}: another process has it locked. Try again when that "
+                      "one has finished.",
+                      doing, file));
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_AUTH:
-      return make_error(ErrorCode::io, Retry::fatal,
-                        fmt::format("cannot {} {}: it or its folder is read-only for you. Change the "
-                                    "permissions, or name another file.",
-                                    doing, file));
+      return make_error(
+          ErrorCode::io, Retry::fatal,
+          fmt::format("cannot {} {}: it or its folder is read-only for you. Change the "
+                      "permissions, or name another file.",
+                      doing, file));
     case SQLITE_CANTOPEN:
-      return make_error(ErrorCode::io, Retry::fatal,
-                        fmt::format("cannot open {}: {}. Check that it is a file in a folder that you "
-                                    "may write to.",
-                                    file,
-                                    system_code != 0 && strerrordesc_np(system_code) != nullptr
-                                        ? std::string_view(strerrordesc_np(system_code))
-                                        : detail_text));
+      return make_error(
+          ErrorCode::io, Retry::fatal,
+          fmt::format("cannot open {}: {}. Check that it is a file in a folder that you "
+                      "may write to.",
+                      file,
+                      system_code != 0 && strerrordesc_np(system_code) != nullptr
+                          ? std::string_view(strerrordesc_np(system_code))
+                          : detail_text));
     case SQLITE_TOOBIG:
-      return make_error(ErrorCode::too_large, Retry::never,
-                        fmt::format("cannot {} {}: a value is larger than SQLite takes (1 GB).", doing,
-                                    file));
+      return make_error(
+          ErrorCode::too_large, Retry::never,
+          fmt::format("cannot {} {}: a value is larger than SQLite takes (1 GB).", doing, file));
     case SQLITE_INTERRUPT:
       return make_error(ErrorCode::interrupted, Retry::never,
                         fmt::format("stopped while trying to {} {}.", doing, file));
     case SQLITE_IOERR:
-      return make_error(ErrorCode::io, Retry::fatal,
-                        fmt::format("cannot {} {}: {} ({}). Check the disk.", doing, file, detail_text,
-                                    system_code != 0 && strerrordesc_np(system_code) != nullptr
-                                        ? strerrordesc_np(system_code)
-                                        : "input/output error"));
-    case SQLITE_NOMEM: throw std::bad_alloc();
+      return make_error(
+          ErrorCode::io, Retry::fatal,
+          fmt::format("cannot {} {}: {} ({}). Check the disk.", doing, file, detail_text,
+                      system_code != 0 && strerrordesc_np(system_code) != nullptr
+                          ? strerrordesc_np(system_code)
+                          : "input/output error"));
+    case SQLITE_NOMEM:
+      throw std::bad_alloc();
     default:
       return make_error(ErrorCode::io, Retry::never,
                         fmt::format("cannot {} {}: {}.", doing, file, detail_text));
@@ -99,7 +106,8 @@ Result<> create_private(const std::string& path) {
   const int changed = ::fchmod(file, 0600);
   const int reason = errno;
   ::close(file);
-  if (changed != 0) return std::unexpected(system_error(reason, fmt::format("cannot create {}", path)));
+  if (changed != 0)
+    return std::unexpected(system_error(reason, fmt::format("cannot create {}", path)));
   return {};
 }
 
@@ -111,7 +119,9 @@ Error error_of(sqlite3* connection, int code, std::string_view doing) {
                   detail(connection, code), doing);
 }
 
-void Statement::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+void Statement::Finalize::operator()(sqlite3_stmt* statement) const {
+  sqlite3_finalize(statement);
+}
 
 // A bind can fail only for a wrong parameter number, which is a mistake in this program, or for a
 // size that SQLite refuses; the step that follows then fails or the NOT NULL constraint does.
@@ -129,7 +139,9 @@ void Statement::bind_int64(int parameter, std::int64_t number) {
   sqlite3_bind_int64(statement_.get(), parameter, number);
 }
 
-void Statement::bind_null(int parameter) { sqlite3_bind_null(statement_.get(), parameter); }
+void Statement::bind_null(int parameter) {
+  sqlite3_bind_null(statement_.get(), parameter);
+}
 
 Result<bool> Statement::step() {
   const int code = sqlite3_step(statement_.get());
@@ -148,7 +160,9 @@ Result<> Statement::run() {
   return {};
 }
 
-void Statement::reset() { sqlite3_reset(statement_.get()); }
+void Statement::reset() {
+  sqlite3_reset(statement_.get());
+}
 
 std::string_view Statement::text(int column) const {
   // The text first: asking for the size first may convert the column twice.
@@ -177,7 +191,9 @@ std::size_t Statement::size(int column) const {
   return static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column));
 }
 
-void Database::Close::operator()(sqlite3* connection) const { sqlite3_close_v2(connection); }
+void Database::Close::operator()(sqlite3* connection) const {
+  sqlite3_close_v2(connection);
+}
 
 Result<Database> Database::open(const std::string& path, const OpenOptions& options) {
   if (options.access == Access::create) {
@@ -235,13 +251,17 @@ Result<std::int64_t> Database::number(std::string_view sql, std::int64_t fallbac
   return *row ? statement->int64(0) : fallback;
 }
 
-std::int64_t Database::changes() const { return sqlite3_changes64(connection_.get()); }
+std::int64_t Database::changes() const {
+  return sqlite3_changes64(connection_.get());
+}
 
 std::int64_t Database::last_insert_rowid() const {
   return sqlite3_last_insert_rowid(connection_.get());
 }
 
-void Database::forget_last_insert_rowid() { sqlite3_set_last_insert_rowid(connection_.get(), 0); }
+void Database::forget_last_insert_rowid() {
+  sqlite3_set_last_insert_rowid(connection_.get(), 0);
+}
 
 Result<Transaction> Transaction::begin(Database& database) {
   if (auto begun = database.run("BEGIN IMMEDIATE"); !begun) return std::unexpected(begun.error());
@@ -270,7 +290,8 @@ Result<Snapshot> Snapshot::begin(Database& database) {
   return Snapshot(database);
 }
 
-Snapshot::Snapshot(Snapshot&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
+Snapshot::Snapshot(Snapshot&& other) noexcept
+    : database_(std::exchange(other.database_, nullptr)) {}
 
 Snapshot::~Snapshot() {
   if (database_ != nullptr) {

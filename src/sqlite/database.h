@@ -24,19 +24,19 @@ struct OpenOptions {
   Access access = Access::create;
   // How long a call waits for another connection's lock before it fails with `conflict`.
   std::chrono::milliseconds busy_timeout{10'000};
-  // The page cache, in KiB. It bounds the memory of large transactions: what does not fit is spilled
-  // into the write-ahead log.
+  // The page cache, in KiB. It bounds the memory of large transactions: what does not fit is
+  // spilled into the write-ahead log.
   int cache_kib = 2048;
 };
 
-// The error of a failed SQLite call: `code` is what it returned, `connection` names the file (may be
-// null), `doing` is what was attempted ("write to"). A full disk is `no_space` and fatal, a damaged
-// file `corrupt`, a lock that was not released in time `conflict` (again).
+// The error of a failed SQLite call: `code` is what it returned, `connection` names the file (may
+// be null), `doing` is what was attempted ("write to"). A full disk is `no_space` and fatal, a
+// damaged file `corrupt`, a lock that was not released in time `conflict` (again).
 [[nodiscard]] Error error_of(sqlite3* connection, int code, std::string_view doing);
 
 // A prepared statement. Parameters are numbered from 1, columns from 0, as in SQLite. What is bound
-// by view must stay valid until the next reset; what a column returns is valid until the next step or
-// reset. Reset it as soon as its rows are read: an open SELECT holds a snapshot of the database.
+// by view must stay valid until the next reset; what a column returns is valid until the next step
+// or reset. Reset it as soon as its rows are read: an open SELECT holds a snapshot of the database.
 class Statement {
  public:
   Statement() = default;
@@ -74,7 +74,7 @@ class Statement {
 // Statements must be gone before their Database.
 class Database {
  public:
-  // Opens `path`. Nothing is read yet: a file that is no database is noticed by the first statement.
+  // Opens `path`. Fails with `corrupt` when it is not an SQLite database.
   static Result<Database> open(const std::string& path, const OpenOptions& options = {});
 
   // Compiles one statement, kept for many executions.

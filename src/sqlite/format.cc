@@ -18,19 +18,21 @@ Result<State> state_of(Database& database, const Format& format) {
   const auto newest = static_cast<std::int64_t>(format.migrations.size());
   if (static_cast<std::uint32_t>(*id) == format.application_id) {
     if (*version > newest) {
-      return fail(ErrorCode::unsupported, Retry::fatal,
-                  "{} was written by a newer Sluice (format {}, this one knows up to {}). Install that "
-                  "version, or name another file.",
-                  database.path(), *version, newest);
+      return fail(
+          ErrorCode::unsupported, Retry::fatal,
+          "{} was written by a newer Sluice (format {}, this one knows up to {}). Install that "
+          "version, or name another file.",
+          database.path(), *version, newest);
     }
     return *version == newest ? State::current : State::older;
   }
   auto tables = database.number("SELECT count(*) FROM sqlite_schema");
   if (!tables) return std::unexpected(tables.error());
   if (*id == 0 && *version == 0 && *tables == 0) return State::empty;
-  return fail(ErrorCode::invalid_argument, Retry::fatal,
-              "{} is a database of another program, not a {}, and was left as it is. Name another file.",
-              database.path(), format.name);
+  return fail(
+      ErrorCode::invalid_argument, Retry::fatal,
+      "{} is a database of another program, not a {}, and was left as it is. Name another file.",
+      database.path(), format.name);
 }
 
 Result<> migrate(Database& database, const Format& format) {
@@ -59,7 +61,8 @@ Result<> adopt_once(Database& database, const Format& format) {
   if (!state) return std::unexpected(state.error());
   if (*state == State::empty) {
     // The size of a page is settled by the first write, which switching to the log is.
-    if (auto set = database.run(fmt::format("PRAGMA page_size={}", format.page_size)); !set) return set;
+    if (auto set = database.run(fmt::format("PRAGMA page_size={}", format.page_size)); !set)
+      return set;
     if (auto set = database.run("PRAGMA journal_mode=WAL"); !set) return set;
     // SQLite 3.40 goes on to count the cache in pages of the old size; setting it again recounts.
     auto cache = database.number("PRAGMA cache_size");
@@ -73,8 +76,8 @@ Result<> adopt_once(Database& database, const Format& format) {
 }  // namespace
 
 Result<> adopt(Database& database, const Format& format) {
-  // SQLite does not wait for a lock when two connections switch the journal mode at the same time (it
-  // could be a deadlock), so the wait is here.
+  // SQLite does not wait for a lock when two connections switch the journal mode at the same time
+  // (it could be a deadlock), so the wait is here.
   constexpr std::chrono::milliseconds kPause{20};
   const auto give_up = std::chrono::steady_clock::now() + database.busy_timeout();
   for (;;) {
@@ -89,9 +92,10 @@ Result<> check(Database& database, const Format& format) {
   auto state = state_of(database, format);
   if (!state) return std::unexpected(state.error());
   if (*state != State::current) {
-    return fail(ErrorCode::unsupported, Retry::fatal,
-                "{} was written by an older Sluice. Open it once for writing, so that it is migrated.",
-                database.path());
+    return fail(
+        ErrorCode::unsupported, Retry::fatal,
+        "{} was written by an older Sluice. Open it once for writing, so that it is migrated.",
+        database.path());
   }
   return {};
 }

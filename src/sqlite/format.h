@@ -18,17 +18,17 @@ struct Format {
   std::string_view name;
   // Four ASCII letters, read as a big-endian number: unlike any other program's, never changed.
   std::uint32_t application_id = 0;
-  // migrations[i] turns version i into version i + 1; version 0 is the empty file. The current version
-  // is their number. Never edited once released: a new version is a new last element.
+  // migrations[i] turns version i into version i + 1; version 0 is the empty file. The current
+  // version is their number. Never edited once released: a new version is a new last element.
   std::span<const std::string_view> migrations;
   // Bytes of a page, for new files only.
   int page_size = 4096;
 };
 
-// Makes `database` current: creates the schema in an empty file, migrates an older one forward in one
-// transaction, and sets the write-ahead log up. Refuses, without having changed anything, a file of
-// another program (invalid_argument) and one of a newer Sluice (unsupported). Several processes may
-// do this at the same time.
+// Makes `database` current: creates the schema in an empty file, migrates an older one forward in
+// one transaction, and sets the write-ahead log up. Refuses, without having changed anything, a
+// file of another program (invalid_argument) and one of a newer Sluice (unsupported). Several
+// processes may do this at the same time.
 Result<> adopt(Database& database, const Format& format);
 
 // The check of `adopt` for a connection that only reads: the file must be ours and current.

@@ -10,15 +10,20 @@
 
 #include <cstddef>
 #include <functional>
+#include <iosfwd>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "io/task.h"
 #include "store/store.h"
 
 namespace sluice::store::conformance {
 
-// A backend to be tested, with whatever it needs to live (a folder, a server). It has no entries yet.
+// A backend to be tested, with whatever it needs to live (a folder, a server). It has no entries
+// yet.
 class Fixture {
  public:
   virtual ~Fixture() = default;
@@ -33,6 +38,7 @@ struct Subject {
   // How often the property test runs.
   int property_runs = 40;
 };
+std::ostream& operator<<(std::ostream& out, const Subject& subject);
 
 // What a store lists or answers, for comparisons.
 struct Entry {
@@ -44,6 +50,12 @@ struct Entry {
   friend auto operator<=>(const Entry&, const Entry&) = default;
 };
 std::ostream& operator<<(std::ostream& out, const Entry& entry);
+
+EntryView view(const Entry& entry);
+std::vector<Entry> sorted(std::vector<Entry> entries);
+std::vector<std::string> keys_of(const std::vector<Entry>& entries);
+// Entries "key:000000", "key:000001" … with values and metadata that differ.
+std::vector<Entry> numbered(std::size_t count, std::string_view prefix = "key:");
 
 class Conformance : public testing::TestWithParam<Subject> {
  protected:

@@ -28,8 +28,8 @@ struct FaultyCall {
 struct Fault {
   // The call fails as a whole with this error.
   std::optional<Error> fails;
-  // With `fails`: the store below has done the call nevertheless, as when a connection breaks before
-  // the answer has come.
+  // With `fails`: the store below has done the call nevertheless, as when a connection breaks
+  // before the answer has come.
   bool applied = false;
   // The keys at these places fail with these errors; the others are done.
   std::vector<KeyFailure> failing_keys;
@@ -38,8 +38,8 @@ struct Fault {
   bool empty_page = false;
 };
 
-// Wraps a store and asks `hook` before each call what is to go wrong with it. Records how many calls
-// there were and how many were under way at the same time. For tests only.
+// Wraps a store and asks `hook` before each call what is to go wrong with it. Records how many
+// calls there were and how many were under way at the same time. For tests only.
 class FaultyStore : public Store {
  public:
   using Hook = std::function<Fault(const FaultyCall&)>;
@@ -65,7 +65,8 @@ class FaultyStore : public Store {
  private:
   class Under;
   Fault ask(Operation operation, std::vector<std::string_view> keys, std::string_view cursor);
-  io::Task<Result<GetAnswer>> get_either(Operation operation, std::span<const std::string_view> keys);
+  io::Task<Result<GetAnswer>> get_either(Operation operation,
+                                         std::span<const std::string_view> keys);
 
   std::unique_ptr<Store> below_;
   Hook hook_;

@@ -11,25 +11,29 @@ namespace sluice::store {
 namespace {
 
 // Long keys are cut: a message is for people.
-std::string shown(std::string_view key) { return truncated_to_width(printable(key), 80); }
+std::string shown(std::string_view key) {
+  return truncated_to_width(printable(key), 80);
+}
 
 std::unexpected<Error> too_many(std::string_view call, std::string_view what, std::size_t given,
                                 std::size_t allowed) {
-  return fail(ErrorCode::invalid_argument,
-              "this store takes at most {} {} in one {}, and was given {}. Use a smaller --batch-size.",
-              allowed, what, call, given);
+  return fail(
+      ErrorCode::invalid_argument,
+      "this store takes at most {} {} in one {}, and was given {}. Use a smaller --batch-size.",
+      allowed, what, call, given);
 }
 
 }  // namespace
 
 Result<> check_key(const Capabilities& capabilities, std::string_view key) {
   if (key.empty()) {
-    return fail(ErrorCode::invalid_argument, "an empty key is not allowed. Give every entry a key.");
+    return fail(ErrorCode::invalid_argument,
+                "an empty key is not allowed. Give every entry a key.");
   }
   if (key.size() > capabilities.key_bytes) {
     return fail(ErrorCode::invalid_argument,
-                "the key \"{}\" has {} bytes, and this store takes at most {}. Shorten it.", shown(key),
-                key.size(), capabilities.key_bytes);
+                "the key \"{}\" has {} bytes, and this store takes at most {}. Shorten it.",
+                shown(key), key.size(), capabilities.key_bytes);
   }
   if (capabilities.keys_are_utf8 && !is_utf8(key)) {
     return fail(ErrorCode::invalid_argument,
@@ -42,8 +46,8 @@ Result<> check_entry(const Capabilities& capabilities, const EntryView& entry, s
   if (auto key = check_key(capabilities, entry.key); !key) return key;
   if (entry.value.size() > capabilities.value_bytes) {
     return fail(ErrorCode::invalid_argument,
-                "the value of \"{}\" has {} bytes, and this store takes at most {}.", shown(entry.key),
-                entry.value.size(), capabilities.value_bytes);
+                "the value of \"{}\" has {} bytes, and this store takes at most {}.",
+                shown(entry.key), entry.value.size(), capabilities.value_bytes);
   }
   if (entry.metadata.size() > capabilities.metadata_bytes) {
     return fail(ErrorCode::invalid_argument,
@@ -51,9 +55,10 @@ Result<> check_entry(const Capabilities& capabilities, const EntryView& entry, s
                 shown(entry.key), entry.metadata.size(), capabilities.metadata_bytes);
   }
   if (entry.expiration < 0) {
-    return fail(ErrorCode::invalid_argument,
-                "the expiration of \"{}\" is {}, which is before 1970. Give it in seconds since then.",
-                shown(entry.key), entry.expiration);
+    return fail(
+        ErrorCode::invalid_argument,
+        "the expiration of \"{}\" is {}, which is before 1970. Give it in seconds since then.",
+        shown(entry.key), entry.expiration);
   }
   if (capabilities.least_ttl > 0 && entry.expiration > 0 &&
       entry.expiration < now + capabilities.least_ttl) {
@@ -94,7 +99,8 @@ Result<> check_erase(const Capabilities& capabilities, std::span<const std::stri
 }
 
 std::vector<std::uint32_t> writable_in_key_order(const Capabilities& capabilities,
-                                                 std::span<const EntryView> entries, std::int64_t now,
+                                                 std::span<const EntryView> entries,
+                                                 std::int64_t now,
                                                  std::vector<KeyFailure>& failed) {
   std::vector<std::uint32_t> order;
   order.reserve(entries.size());

@@ -11,12 +11,12 @@
 
 namespace sluice::store {
 
-// Whether `key` may be a key here: not empty, not too long, UTF-8 if the store asks for it. The error
-// (invalid_argument, never) shows the key in a form that is safe to print.
+// Whether `key` may be a key here: not empty, not too long, UTF-8 if the store asks for it. The
+// error (invalid_argument, never) shows the key in a form that is safe to print.
 Result<> check_key(const Capabilities& capabilities, std::string_view key);
 
-// check_key, and the sizes of value and metadata, and an expiry that lies far enough ahead. `now` is
-// in seconds since 1970-01-01 UTC.
+// check_key, and the sizes of value and metadata, and an expiry that lies far enough ahead. `now`
+// is in seconds since 1970-01-01 UTC.
 Result<> check_entry(const Capabilities& capabilities, const EntryView& entry, std::int64_t now);
 
 // Whether a call holds no more than the capabilities allow. A single entry may be larger than
@@ -28,8 +28,8 @@ Result<> check_erase(const Capabilities& capabilities, std::span<const std::stri
 // The places of the entries that a put has to write: those that pass check_entry (the others are
 // added to `failed`), sorted by key, and of several with the same key only the last.
 std::vector<std::uint32_t> writable_in_key_order(const Capabilities& capabilities,
-                                                 std::span<const EntryView> entries, std::int64_t now,
-                                                 std::vector<KeyFailure>& failed);
+                                                 std::span<const EntryView> entries,
+                                                 std::int64_t now, std::vector<KeyFailure>& failed);
 
 // The least text that is greater than every text that begins with `prefix`; empty: there is none.
 std::string end_of_prefix(std::string_view prefix);

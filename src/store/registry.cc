@@ -22,10 +22,11 @@ constexpr std::string_view kKnown =
 
 Result<Opened> open_sqlite_url(const StoreUrl& url, const Environment& environment) {
   if (!url.hosts.empty()) {
-    return fail(ErrorCode::invalid_argument,
-                "\"sqlite://{}…\" names a host, but the store is a file. Write sqlite:/path/to/file.db, "
-                "with one slash, or sqlite:file.db.",
-                url.hosts.front().name);
+    return fail(
+        ErrorCode::invalid_argument,
+        "\"sqlite://{}…\" names a host, but the store is a file. Write sqlite:/path/to/file.db, "
+        "with one slash, or sqlite:file.db.",
+        url.hosts.front().name);
   }
   if (url.path.starts_with("~")) {
     return fail(ErrorCode::invalid_argument,
@@ -53,7 +54,8 @@ Result<Opened> open_cloudflare_url(const StoreUrl& url, const Environment& envir
                 "\"{}\": write cloudflare:, or cloudflare://ACCOUNT with the id of the account.",
                 url.redacted());
   }
-  return open_cloudflare(url.hosts.empty() ? std::string_view{} : url.hosts.front().name, environment);
+  return open_cloudflare(url.hosts.empty() ? std::string_view{} : url.hosts.front().name,
+                         environment);
 }
 #endif
 
@@ -71,8 +73,8 @@ constexpr auto kSchemes = std::to_array<Scheme>({
 });
 
 // Schemes that are spoken for, but that this version has no backend for.
-constexpr auto kLater = std::to_array<std::string_view>(
-    {"redis", "rediss", "redis-cluster", "postgres", "postgresql"});
+constexpr auto kLater =
+    std::to_array<std::string_view>({"redis", "rediss", "redis-cluster", "postgres", "postgresql"});
 
 Error unknown(std::string_view scheme, std::string_view shown) {
   std::vector<std::string_view> names;
@@ -87,8 +89,9 @@ Error unknown(std::string_view scheme, std::string_view shown) {
 Result<Opened> open_backend(std::string_view url, const Environment& environment) {
   if (url.find(':') == std::string_view::npos) {
     if (url.find('/') != std::string_view::npos || url.ends_with(".db")) {
-      return fail(ErrorCode::invalid_argument, "\"{}\" names no store. Did you mean \"sqlite:{}\"? {}",
-                  printable(url), printable(url), kKnown);
+      return fail(ErrorCode::invalid_argument,
+                  "\"{}\" names no store. Did you mean \"sqlite:{}\"? {}", printable(url),
+                  printable(url), kKnown);
     }
     return std::unexpected(unknown(url, url));
   }

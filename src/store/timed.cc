@@ -27,8 +27,8 @@ void Timed::record(const Call& call, CallStats& stats, const Error* error) {
   if (call.failed == 0) {
     log_.debug("{}: {} keys, {} bytes, {:.1f} ms", call.name, call.keys, call.bytes, milliseconds);
   } else {
-    log_.debug("{}: {} keys ({} of them failed), {} bytes, {:.1f} ms", call.name, call.keys, call.failed,
-               call.bytes, milliseconds);
+    log_.debug("{}: {} keys ({} of them failed), {} bytes, {:.1f} ms", call.name, call.keys,
+               call.failed, call.bytes, milliseconds);
   }
 }
 

@@ -28,8 +28,8 @@ struct StoreStats {
 };
 
 // Decorates a store: counts calls, keys, bytes and time, and writes each call into the log at level
-// debug ("list: 1000 keys, 31 ms"). Never logs a key or a value. `log` and `stats` outlive it; `stats`
-// may be shared by several stores of one loop.
+// debug ("list: 1000 keys, 31 ms"). Never logs a key or a value. `log` and `stats` outlive it;
+// `stats` may be shared by several stores of one loop.
 class Timed : public Store {
  public:
   Timed(std::unique_ptr<Store> below, Log& log, StoreStats& stats)

@@ -165,11 +165,12 @@ Answer Api::control(const Request& request, std::string_view path) {
     const std::size_t mark = request.target.find('?');
     const auto query =
         parse_query(mark == std::string::npos ? "" : request.target.substr(mark + 1));
-    const auto wanted = query ? query->find("namespace") : decltype(query->find("")){};
-    if (!query || wanted == query->end()) {
-      return refuse(400, Code::malformed_body, "Say ?namespace=ID.");
-    }
-    const auto where = namespaces_.find(wanted->second);
+    const auto value = [&](std::string_view name) {
+      const auto found = query ? query->find(name) : decltype(query->find(name)){};
+      return query && found != query->end() ? found->second : std::string();
+    };
+    const std::string title = value("title");
+    const auto where = namespaces_.find(title.empty() ? value("namespace") : namespace_id(title));
     if (where == namespaces_.end()) return refuse(404, Code::namespace_not_found, "not found");
     Answer answer;
     answer.content_type = "application/x-ndjson";

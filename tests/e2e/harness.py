@@ -181,8 +181,13 @@ class FakeServer:
         return self.api("POST", "", {"title": title})["id"]
 
     def namespace_id(self, title):
-        found = [n["id"] for n in self.api("GET", "?per_page=1000") if n["title"] == title]
-        return found[0] if found else None
+        page = 1
+        while listed := self.api("GET", f"?per_page=1000&page={page}"):
+            for namespace in listed:
+                if namespace["title"] == title:
+                    return namespace["id"]
+            page += 1
+        return None
 
     def fill(self, title, entries):
         """Writes entries (Entry) into a namespace, which is made if need be; forgets the counts."""
@@ -203,11 +208,9 @@ class FakeServer:
 
     def entries(self, title):
         """What the server holds, by key, from its own memory and not through the API."""
-        where = self.namespace_id(title)
         out = {}
-        if where is None:
-            return out
-        for line in self.ask("GET", f"/__control/entries?namespace={where}").decode().split("\n"):
+        query = urllib.parse.urlencode({"title": title})
+        for line in self.ask("GET", f"/__control/entries?{query}").decode().split("\n"):
             if line:
                 item = json.loads(line)
                 entry = Entry(item["key"], bytes.fromhex(item["value_hex"]),

@@ -60,8 +60,8 @@ class DeleteSafety(SluiceTest):
         self.untouched()
 
     def test_a_tag_value_needs_its_field(self):
-        self.refused("kv", "delete", *self.there, "--tag-value", "x", "--yes", env=self.env,
-                     mentions="--tag-field")
+        for command in (["delete", "--yes"], ["list"], ["delete", "--yes", "--prefix", "item"]):
+            self.refused("kv", *command, *self.there, "--tag-value", "x", env=self.env)
         self.untouched()
 
     def test_dry_run_sends_no_change(self):

@@ -125,7 +125,7 @@ class Resume(SluiceTest):
         running.send(signal.SIGINT)
         first = running.end()
         self.assertEqual(first.code, INTERRUPTED, str(first))
-        self.assertIn("--resume", first.complaint)
+        self.assertRegex(first.complaint, "sluice (jobs resume|kv export .*--resume)")
         before = self.fake.stats()["requests"]["POST bulk/get"]
         self.sluice(*arguments, "--resume", env=self.env)
         self.assertLess(self.fake.stats()["requests"]["POST bulk/get"] - before, 45)
@@ -181,7 +181,7 @@ class Resume(SluiceTest):
         listed = [json.loads(line) for line in
                   self.sluice("jobs", "list", "--json", env=self.env).lines()]
         self.assertEqual(len(listed), 1)
-        identity = listed[0]["id"]
+        identity = listed[0]["job"]
         shown = self.sluice("jobs", "show", identity, env=self.env).text
         self.assertIn("export", shown)
         self.assertNotIn(self.fake.token, shown)

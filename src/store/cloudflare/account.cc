@@ -20,17 +20,17 @@ struct Meaning {
 constexpr std::string_view check_credentials =
     "Check CLOUDFLARE_API_TOKEN and that it may read and edit Workers KV Storage of this account.";
 
-// Cloudflare's error codes that mean more than the status of the answer. From its API reference and,
-// for 971, from what it answers when the budget is used up.
+// Cloudflare's error codes that mean more than the status of the answer. From its API reference
+// and, for 971, from what it answers when the budget is used up.
 constexpr Meaning meanings[] = {
     {971, ErrorCode::throttled, Retry::again, "Try again later, or slow down with --rate."},
-    {6003, ErrorCode::unauthorized, Retry::fatal, check_credentials},   // invalid request headers
-    {6103, ErrorCode::unauthorized, Retry::fatal, check_credentials},   // invalid format of the key
-    {6111, ErrorCode::unauthorized, Retry::fatal, check_credentials},   // … of Authorization
+    {6003, ErrorCode::unauthorized, Retry::fatal, check_credentials},  // invalid request headers
+    {6103, ErrorCode::unauthorized, Retry::fatal, check_credentials},  // invalid format of the key
+    {6111, ErrorCode::unauthorized, Retry::fatal, check_credentials},  // … of Authorization
     {7003, ErrorCode::not_found, Retry::fatal,
      "Check the account id (CLOUDFLARE_ACCOUNT_ID) and the address."},
-    {9103, ErrorCode::unauthorized, Retry::fatal, check_credentials},   // unknown key or email
-    {9106, ErrorCode::unauthorized, Retry::fatal, check_credentials},   // missing headers
+    {9103, ErrorCode::unauthorized, Retry::fatal, check_credentials},  // unknown key or email
+    {9106, ErrorCode::unauthorized, Retry::fatal, check_credentials},  // missing headers
     {9107, ErrorCode::unauthorized, Retry::fatal, check_credentials},
     {9109, ErrorCode::unauthorized, Retry::fatal, check_credentials},   // invalid access token
     {10000, ErrorCode::unauthorized, Retry::fatal, check_credentials},  // authentication error
@@ -38,7 +38,8 @@ constexpr Meaning meanings[] = {
     {10012, ErrorCode::too_large, Retry::smaller, "Use a smaller --batch-size."},
     {10013, ErrorCode::not_found, Retry::fatal,
      "There is no such namespace; `sluice kv namespace list` shows those of the account."},
-    {10014, ErrorCode::conflict, Retry::never, "A namespace has this title already; choose another."},
+    {10014, ErrorCode::conflict, Retry::never,
+     "A namespace has this title already; choose another."},
     {10046, ErrorCode::unavailable, Retry::again, "Another bulk operation runs; try again later."},
 };
 
@@ -55,7 +56,9 @@ std::string path_of(std::string_view account) {
 
 }  // namespace
 
-bool is_known(int code) { return find_meaning(code) != nullptr; }
+bool is_known(int code) {
+  return find_meaning(code) != nullptr;
+}
 
 Account::Account(const Environment& environment, std::string account_id,
                  http::Client::Options client_options, http::Session::Options session_options,
@@ -82,10 +85,11 @@ std::optional<Error> Account::refusal(const http::Response& response,
   const bool ok = response.status >= 200 && response.status < 300;
   if (!envelope) {
     if (!ok) return session_.status_error(response, doing);
-    return Error{ErrorCode::protocol, Retry::again, std::nullopt,
-                 fmt::format("{}'s answer while {} cannot be understood ({}). Check the address; if "
-                             "it is right, try again later.",
-                             session_.service(), doing, envelope.error().message)};
+    return Error{
+        ErrorCode::protocol, Retry::again, std::nullopt,
+        fmt::format("{}'s answer while {} cannot be understood ({}). Check the address; if "
+                    "it is right, try again later.",
+                    session_.service(), doing, envelope.error().message)};
   }
   if (ok && envelope->success) return std::nullopt;
   const Meaning* const meaning = find_meaning(envelope->code);
@@ -93,10 +97,10 @@ std::optional<Error> Account::refusal(const http::Response& response,
   // A gateway that throttles or times out knows better than what it passes on.
   if (meaning == nullptr || response.status == 429 || response.status == 524) {
     if (!ok) return session_.status_error(response, doing, said.empty() ? " " : said);
-    return Error{ErrorCode::unavailable, Retry::again, std::nullopt,
-                 fmt::format("{} answered that it failed while {}{}. Try again later.",
-                             session_.service(), doing,
-                             said.empty() ? std::string() : fmt::format(": \"{}\"", said))};
+    return Error{
+        ErrorCode::unavailable, Retry::again, std::nullopt,
+        fmt::format("{} answered that it failed while {}{}. Try again later.", session_.service(),
+                    doing, said.empty() ? std::string() : fmt::format(": \"{}\"", said))};
   }
   return Error{meaning->error, meaning->retry, std::nullopt,
                fmt::format("{} answered error {} while {}: \"{}\". {}", session_.service(),

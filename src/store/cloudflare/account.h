@@ -17,8 +17,9 @@ namespace sluice::store::cloudflare {
 
 class Account {
  public:
-  Account(const Environment& environment, std::string account_id, http::Client::Options client_options,
-          http::Session::Options session_options, flow::Gate::Options gate_options);
+  Account(const Environment& environment, std::string account_id,
+          http::Client::Options client_options, http::Session::Options session_options,
+          flow::Gate::Options gate_options);
 
   // "/accounts/ID/storage/kv/namespaces"
   [[nodiscard]] const std::string& namespaces_path() const { return namespaces_path_; }
@@ -49,8 +50,8 @@ class Account {
   AnswerParser parser_;
 };
 
-// Whether Cloudflare's error code alone says what has happened, so that the rest of the answer (keys
-// that were not written) need not be looked at.
+// Whether Cloudflare's error code alone says what has happened, so that the rest of the answer
+// (keys that were not written) need not be looked at.
 [[nodiscard]] bool is_known(int code);
 
 }  // namespace sluice::store::cloudflare

@@ -20,7 +20,8 @@ std::string_view trim(std::string_view text) {
   return last == std::string_view::npos ? std::string_view() : text.substr(0, last + 1);
 }
 
-// RFC 8259, section 6. simdjson only checks numbers that fit its types, and metadata may hold others.
+// RFC 8259, section 6. simdjson only checks numbers that fit its types, and metadata may hold
+// others.
 bool is_number(std::string_view text) {
   const auto skip_digits = [&] {
     const auto end = std::min(text.find_first_not_of("0123456789"), text.size());
@@ -43,6 +44,20 @@ bool is_number(std::string_view text) {
     if (!skip_digits()) return false;
   }
   return text.empty();
+}
+
+// The text of a string. Most strings hold no escape, and are what stands between the quotes: that
+// their characters are allowed has been checked already, when the document was indexed.
+error_code read_string(ondemand::value value, std::string_view& text) {
+  ondemand::json_type type{};
+  if (const auto error = value.type().get(type)) return error;
+  if (type != ondemand::json_type::string) return simdjson::INCORRECT_TYPE;
+  const std::string_view token = trim(value.raw_json_token());
+  if (token.size() >= 2 && token.back() == '"' && token.find('\\') == std::string_view::npos) {
+    text = token.substr(1, token.size() - 2);
+    return simdjson::SUCCESS;
+  }
+  return value.get_string().get(text);
 }
 
 // On-demand parsing checks only what is read: this reads everything below `value`.
@@ -72,8 +87,10 @@ error_code walk(ondemand::value value, int depth) {
       }
       return simdjson::SUCCESS;
     }
-    case ondemand::json_type::string:
-      return value.get_string().error();
+    case ondemand::json_type::string: {
+      std::string_view text;
+      return read_string(value, text);
+    }
     case ondemand::json_type::number:
       return is_number(trim(value.raw_json_token())) ? simdjson::SUCCESS : simdjson::NUMBER_ERROR;
     case ondemand::json_type::boolean:
@@ -175,7 +192,7 @@ error_code read_errors(ondemand::value value, Envelope& envelope) {
         }
       } else if (key == "message") {
         std::string_view text;
-        if (field.get_string().get(text) == simdjson::SUCCESS) envelope.message = text;
+        if (read_string(field, text) == simdjson::SUCCESS) envelope.message = text;
       }
       return simdjson::SUCCESS;
     });
@@ -186,7 +203,7 @@ error_code read_namespace(ondemand::value value, Namespace& which) {
   return each_field(value, [&](std::string_view key, ondemand::value field) -> error_code {
     std::string_view text;
     if (key != "id" && key != "title") return simdjson::SUCCESS;
-    if (const auto error = field.get_string().get(text)) return error;
+    if (const auto error = read_string(field, text)) return error;
     (key == "id" ? which.id : which.title) = text;
     return simdjson::SUCCESS;
   });
@@ -199,7 +216,7 @@ error_code read_entry(ondemand::document& document, ondemand::value value, Block
       each_field(value, [&](std::string_view key, ondemand::value field) -> error_code {
         if (key == "name") {
           named = true;
-          return field.get_string().get(entry.key);
+          return read_string(field, entry.key);
         }
         if (key == "expiration") return read_expiration(field, entry.expiration);
         if (key == "metadata") return raw_text(document, field, entry.metadata);
@@ -222,7 +239,7 @@ error_code read_found(ondemand::document& document, ondemand::value value, Block
     entry.presence = null ? Presence::missing : Presence::present;
     if (null) return simdjson::SUCCESS;
     std::string_view text;
-    if (const auto error = value.get_string().get(text)) return error;
+    if (const auto error = read_string(value, text)) return error;
     entry.value = block.copy(text);
     return simdjson::SUCCESS;
   }
@@ -233,7 +250,7 @@ error_code read_found(ondemand::document& document, ondemand::value value, Block
       entry.presence = null ? Presence::missing : Presence::present;
       if (null) return simdjson::SUCCESS;
       std::string_view text;
-      if (const auto error = field.get_string().get(text)) return error;
+      if (const auto error = read_string(field, text)) return error;
       entry.value = block.copy(text);
     } else if (key == "metadata") {
       std::string_view text;
@@ -248,7 +265,8 @@ error_code read_found(ondemand::document& document, ondemand::value value, Block
 
 std::unexpected<Error> not_understood(error_code error) {
   switch (error) {
-    case simdjson::EMPTY: return fail(ErrorCode::protocol, Retry::again, "it is empty");
+    case simdjson::EMPTY:
+      return fail(ErrorCode::protocol, Retry::again, "it is empty");
     case simdjson::INCORRECT_TYPE:
     case simdjson::NO_SUCH_FIELD:
     case simdjson::NUMBER_OUT_OF_RANGE:
@@ -258,7 +276,8 @@ std::unexpected<Error> not_understood(error_code error) {
     case simdjson::INCOMPLETE_ARRAY_OR_OBJECT:
     case simdjson::UNCLOSED_STRING:
       return fail(ErrorCode::protocol, Retry::again, "it is cut off");
-    default: return fail(ErrorCode::protocol, Retry::again, "it is not JSON");
+    default:
+      return fail(ErrorCode::protocol, Retry::again, "it is not JSON");
   }
 }
 
@@ -327,9 +346,8 @@ Result<Envelope> AnswerParser::list_page(std::string& body, ListPage& page) {
   bool listed = false;
   const auto result = [&](ondemand::document& document, ondemand::value value) {
     listed = true;
-    return each_item(value, [&](ondemand::value item) {
-      return read_entry(document, item, page.entries);
-    });
+    return each_item(
+        value, [&](ondemand::value item) { return read_entry(document, item, page.entries); });
   };
   const auto info = [&](std::string_view key, ondemand::value value) -> error_code {
     if (key == "count") return read_count(value, page.count);
@@ -338,7 +356,7 @@ Result<Envelope> AnswerParser::list_page(std::string& body, ListPage& page) {
     if (const auto error = is_null(value, null)) return error;
     if (null) return simdjson::SUCCESS;
     std::string_view cursor;
-    if (const auto error = value.get_string().get(cursor)) return error;
+    if (const auto error = read_string(value, cursor)) return error;
     page.cursor = cursor;
     return simdjson::SUCCESS;
   };
@@ -393,7 +411,7 @@ Result<Envelope> AnswerParser::bulk_write(std::string& body, BulkResult& bulk) {
       if (null) return simdjson::SUCCESS;
       return each_item(field, [&](ondemand::value item) -> error_code {
         std::string_view name;
-        if (const auto error = item.get_string().get(name)) return error;
+        if (const auto error = read_string(item, name)) return error;
         bulk.unsuccessful.emplace_back(name);
         return simdjson::SUCCESS;
       });

@@ -43,9 +43,9 @@ struct BulkResult {
 
 // Reads answers. Every function takes the body of an answer, which it may enlarge for padding and
 // otherwise leaves alone, and returns its envelope; the result goes to the last argument, which is
-// complete only when the envelope says success. An error is `protocol` with Retry::again: the text is
-// not JSON, is cut off, holds something behind its end, or lacks what it must hold; its message is
-// the half of a sentence ("it is not JSON").
+// complete only when the envelope says success. An error is `protocol` with Retry::again: the text
+// is not JSON, is cut off, holds something behind its end, or lacks what it must hold; its message
+// is the half of a sentence ("it is not JSON").
 //
 // Metadata is kept as the text that it is, byte for byte, and is known to be valid JSON. Keeps its
 // buffers between calls. Belongs to one thread.

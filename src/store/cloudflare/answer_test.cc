@@ -48,8 +48,7 @@ TEST_F(AnswerTest, TheCursorMayBeEmptyNullOrAbsent) {
        {R"("result_info":{"count":0,"cursor":""},)", R"("result_info":{"cursor":null},)",
         R"("result_info":{},)", R"("result_info":null,)", ""}) {
     ListPage page;
-    const auto envelope =
-        list(fmt::format(R"({{"result":[],{}"success":true}})", info), page);
+    const auto envelope = list(fmt::format(R"({{"result":[],{}"success":true}})", info), page);
     ASSERT_TRUE(envelope) << info;
     EXPECT_EQ(page.cursor, "") << info;
   }
@@ -80,9 +79,12 @@ TEST_F(AnswerTest, RefusesWhatIsNotAProvenPage) {
     EXPECT_FALSE(list(good.substr(0, length), page)) << length;
   }
   for (const std::string_view bad :
-       {R"({"success":true,"result":null})", R"({"success":true})",
-        R"({"success":true,"result":{}})", R"({"success":true,"result":[{"expiration":1}]})",
-        R"({"success":true,"result":[{"name":5}]})", R"({"success":true,"result":["a"]})",
+       {R"({"success":true,"result":null})",
+        R"({"success":true})",
+        R"({"success":true,"result":{}})",
+        R"({"success":true,"result":[{"expiration":1}]})",
+        R"({"success":true,"result":[{"name":5}]})",
+        R"({"success":true,"result":["a"]})",
         R"({"success":true,"result":[{"name":"a","expiration":-5}]})",
         R"({"success":true,"result":[{"name":"a","metadata":{"x":}}]})",
         R"({"success":true,"result":[{"name":"a","metadata":{"x":nul}}]})",
@@ -90,8 +92,13 @@ TEST_F(AnswerTest, RefusesWhatIsNotAProvenPage) {
         R"({"success":true,"result":[{"name":"a","metadata":{"x":"\q"}}]})",
         R"({"success":true,"result":[{"name":"a","metadata":tru}]})",
         R"({"success":true,"result":[{"name":"a","metadata":[1,]}]})",
-        R"({"success":true,"result":[]} {})", R"({"success":true,"result":[]}x)", R"([])", R"("x")",
-        "<html>429</html>", "", " ",
+        R"({"success":true,"result":[]} {})",
+        R"({"success":true,"result":[]}x)",
+        R"([])",
+        R"("x")",
+        "<html>429</html>",
+        "",
+        " ",
         "{\"success\":true,\"result\":[{\"name\":\"\xFF\"}]}"}) {
     EXPECT_FALSE(list(std::string(bad), page)) << bad;
   }
@@ -111,7 +118,8 @@ TEST_F(AnswerTest, BoundsNesting) {
 
 TEST_F(AnswerTest, ReadsNamespaces) {
   NamespacePage page;
-  std::string body = R"({"success":true,"result":[{"id":"1","title":"One \"1\"","supports_url_encoding":true},
+  std::string body =
+      R"({"success":true,"result":[{"id":"1","title":"One \"1\"","supports_url_encoding":true},
       {"title":"Two","id":"2"}],"result_info":{"page":1,"per_page":20,"count":2,"total_count":2}})";
   const auto envelope = parser.namespaces(body, page);
   ASSERT_TRUE(envelope) << envelope.error().message;
@@ -202,13 +210,14 @@ TEST_F(AnswerTest, ReadsMetadataAlone) {
 }
 
 TEST_F(AnswerTest, KnowsJson) {
-  for (const std::string_view good : {"{}", "[]", "1", "-0.5e3", "\"x\"", "null", "true", " {\"a\":[1]} ",
-                                      "99999999999999999999999", "\"\\u00e9\""}) {
+  for (const std::string_view good : {"{}", "[]", "1", "-0.5e3", "\"x\"", "null", "true",
+                                      " {\"a\":[1]} ", "99999999999999999999999", "\"\\u00e9\""}) {
     EXPECT_TRUE(parser.is_json(good)) << good;
   }
   for (const std::string_view bad :
-       {"", " ", "{", "{}{}", "1,2", "1 2", "],[", "{\"a\":1,}", "nul", "truefalse", "01", "1.", "+1", ".5",
-        "\"", "\"\\x\"", "'a'", "{a:1}", "\xFF", "[1]]", "1],[2", "--1", "1e", "NaN", "\"a\nb\""}) {
+       {"",          " ",    "{",     "{}{}", "1,2", "1 2", "],[",     "{\"a\":1,}", "nul",
+        "truefalse", "01",   "1.",    "+1",   ".5",  "\"",  "\"\\x\"", "'a'",        "{a:1}",
+        "\xFF",      "[1]]", "1],[2", "--1",  "1e",  "NaN", "\"a\nb\""}) {
     EXPECT_FALSE(parser.is_json(bad)) << bad;
   }
 }

@@ -13,7 +13,9 @@ namespace sluice::store::cloudflare {
 
 namespace {
 
-std::size_t base64_size(std::size_t bytes) { return (bytes + 2) / 3 * 4; }
+std::size_t base64_size(std::size_t bytes) {
+  return (bytes + 2) / 3 * 4;
+}
 
 void append_value(std::string& out, std::string_view value) {
   if (is_utf8(value)) {

@@ -10,8 +10,8 @@
 
 namespace sluice::store::cloudflare {
 
-// The body of one bulk put, entry by entry, kept below a number of bytes. Values that are not UTF-8,
-// and those that escapes would blow up, go as base64.
+// The body of one bulk put, entry by entry, kept below a number of bytes. Values that are not
+// UTF-8, and those that escapes would blow up, go as base64.
 class PutText {
  public:
   explicit PutText(std::size_t most_bytes) : most_bytes_(most_bytes) {}

@@ -22,11 +22,10 @@ TEST(PutText, WritesWhatCloudflareReads) {
   EXPECT_TRUE(text.append(entry("c", "\xFF")));
   EXPECT_TRUE(text.append(entry("d", "")));
   EXPECT_EQ(text.size(), 4u);
-  EXPECT_EQ(text.take(),
-            R"([{"key":"a\"\n","value":"v\té"},)"
-            R"({"key":"b","value":"x","expiration":1900000000,"metadata":{"m" : 1}},)"
-            R"({"key":"c","value":"/w==","base64":true},)"
-            R"({"key":"d","value":""}])");
+  EXPECT_EQ(text.take(), R"([{"key":"a\"\n","value":"v\té"},)"
+                         R"({"key":"b","value":"x","expiration":1900000000,"metadata":{"m" : 1}},)"
+                         R"({"key":"c","value":"/w==","base64":true},)"
+                         R"({"key":"d","value":""}])");
   EXPECT_EQ(text.size(), 0u);
   EXPECT_EQ(text.take(), "[]");
 }

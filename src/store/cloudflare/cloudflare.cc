@@ -43,15 +43,17 @@ Result<std::string> checked_base_url(std::string url) {
                 "leave it out for Cloudflare's own address.");
   }
   if (!is_printable_ascii(url) || url.find_first_of("?#") != std::string::npos) {
-    return fail(ErrorCode::invalid_argument,
-                "CLOUDFLARE_API_BASE_URL holds a space, a query or a fragment. Give scheme, host and "
-                "path only.");
+    return fail(
+        ErrorCode::invalid_argument,
+        "CLOUDFLARE_API_BASE_URL holds a space, a query or a fragment. Give scheme, host and "
+        "path only.");
   }
   const std::string authority = authority_of(url);
   if (authority.empty() || authority.find('@') != std::string::npos) {
-    return fail(ErrorCode::invalid_argument,
-                "CLOUDFLARE_API_BASE_URL names no host, or a user. Give scheme, host and path only; "
-                "credentials have their own settings.");
+    return fail(
+        ErrorCode::invalid_argument,
+        "CLOUDFLARE_API_BASE_URL names no host, or a user. Give scheme, host and path only; "
+        "credentials have their own settings.");
   }
   if (!https && !http::is_loopback_url(url)) {
     return fail(ErrorCode::invalid_argument,
@@ -116,9 +118,8 @@ Result<Opened> open_cloudflare(std::string_view account, const Environment& envi
   const std::string authority = authority_of(*base_url);
   const bool is_cloudflare = authority == "api.cloudflare.com";
   flow::Gate::Options gate = environment.gate;
-  http::Session::Options session{.service = "Cloudflare",
-                                 .base_url = *base_url,
-                                 .credentials = std::move(*headers)};
+  http::Session::Options session{
+      .service = "Cloudflare", .base_url = *base_url, .credentials = std::move(*headers)};
   if (is_cloudflare) {
     // https://developers.cloudflare.com/fundamentals/api/reference/limits/
     if (!gate.quota && !gate.quota_is_fixed) {

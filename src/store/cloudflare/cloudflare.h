@@ -10,15 +10,15 @@ namespace sluice::store {
 
 // Opens the key-value store of a Cloudflare account; `account` is its id, or empty for the setting
 // CLOUDFLARE_ACCOUNT_ID. Credentials are the setting CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL with
-// CLOUDFLARE_API_KEY; the address is CLOUDFLARE_API_BASE_URL, or Cloudflare's own. Does not touch the
-// network.
+// CLOUDFLARE_API_KEY; the address is CLOUDFLARE_API_BASE_URL, or Cloudflare's own. Does not touch
+// the network.
 //
-// Fails with `unauthorized` when there are no credentials, and with `invalid_argument` when there is
-// no account, or when the address would carry the credentials in the clear (http:// to anything but
-// this machine).
+// Fails with `unauthorized` when there are no credentials, and with `invalid_argument` when there
+// is no account, or when the address would carry the credentials in the clear (http:// to anything
+// but this machine).
 //
-// The budget that Cloudflare documents holds from the first request when the address is Cloudflare's
-// own; elsewhere there is none until a header tells one.
+// The budget that Cloudflare documents holds from the first request when the address is
+// Cloudflare's own; elsewhere there is none until a header tells one.
 Result<Opened> open_cloudflare(std::string_view account, const Environment& environment);
 
 }  // namespace sluice::store

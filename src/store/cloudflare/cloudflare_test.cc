@@ -39,26 +39,24 @@ struct CloudflareTest : testing::Test {
                                                            {"CLOUDFLARE_ACCOUNT_ID", "acc"}};
   std::vector<Reply> replies;  // answered in turn, the last one again and again
   std::size_t served = 0;
-  ScriptedServer server{loop, [this](const SeenRequest&) {
-                          return replies[std::min(served++, replies.size() - 1)];
-                        }};
+  ScriptedServer server{
+      loop, [this](const SeenRequest&) { return replies[std::min(served++, replies.size() - 1)]; }};
   Opened opened;
   std::unique_ptr<Store> store;
 
   Environment environment() {
-    return Environment{
-        .executor = loop.executor(),
-        .stop = stop,
-        .log = log,
-        .setting =
-            [this](std::string_view name) {
-              const auto found = settings.find(name);
-              return found == settings.end() ? std::string() : found->second;
-            },
-        .data_folder = {},
-        .gate = {},
-        .retry = {.attempts = 3, .base = 1ms, .longest = 2ms},
-        .request_timeout = 2s};
+    return Environment{.executor = loop.executor(),
+                       .stop = stop,
+                       .log = log,
+                       .setting =
+                           [this](std::string_view name) {
+                             const auto found = settings.find(name);
+                             return found == settings.end() ? std::string() : found->second;
+                           },
+                       .data_folder = {},
+                       .gate = {},
+                       .retry = {.attempts = 3, .base = 1ms, .longest = 2ms},
+                       .request_timeout = 2s};
   }
 
   void SetUp() override {
@@ -140,16 +138,18 @@ TEST_F(CloudflareTest, DescribesItself) {
 // --- Namespaces ------------------------------------------------------------------------------
 
 TEST_F(CloudflareTest, PagesThroughNamespacesUntilAnEmptyPage) {
-  answer({json(R"({"success":true,"result":[{"id":"2","title":"b"}],"result_info":{"per_page":1}})"),
-          json(R"({"success":true,"result":[{"id":"2","title":"b"},{"id":"1","title":"a"}]})"),
-          json(R"({"success":true,"result":[]})")});
+  answer(
+      {json(R"({"success":true,"result":[{"id":"2","title":"b"}],"result_info":{"per_page":1}})"),
+       json(R"({"success":true,"result":[{"id":"2","title":"b"},{"id":"1","title":"a"}]})"),
+       json(R"({"success":true,"result":[]})")});
   const auto all = loop.run(opened.backend->namespaces());
   ASSERT_TRUE(all) << all.error().message;
   ASSERT_EQ(all->size(), 2u);
   EXPECT_EQ((*all)[0].title, "a");
   ASSERT_EQ(server.seen().size(), 3u);
-  EXPECT_EQ(server.seen()[0].target,
-            "/v4/accounts/acc/storage/kv/namespaces?page=1&per_page=1000&order=title&direction=asc");
+  EXPECT_EQ(
+      server.seen()[0].target,
+      "/v4/accounts/acc/storage/kv/namespaces?page=1&per_page=1000&order=title&direction=asc");
   EXPECT_EQ(server.seen()[0].header("authorization"), "Bearer s3cret");
 }
 
@@ -197,7 +197,8 @@ TEST_F(CloudflareTest, CreatesRenamesDeletes) {
 }
 
 TEST_F(CloudflareTest, ATakenTitleIsAConflict) {
-  answer({reply(400, R"({"success":false,"errors":[{"code":10014,"message":"exists"}],"result":null})")});
+  answer({reply(
+      400, R"({"success":false,"errors":[{"code":10014,"message":"exists"}],"result":null})")});
   const auto made = loop.run(opened.backend->create_namespace("T"));
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, ErrorCode::conflict);
@@ -212,8 +213,8 @@ TEST_F(CloudflareTest, ACreationWhoseAnswerIsLostIsNotRepeated) {
 }
 
 TEST_F(CloudflareTest, ADeletionWhoseAnswerWasLostIsASuccess) {
-  const Reply gone =
-      reply(404, R"({"success":false,"errors":[{"code":10013,"message":"not found"}],"result":null})");
+  const Reply gone = reply(
+      404, R"({"success":false,"errors":[{"code":10013,"message":"not found"}],"result":null})");
   answer({cut(), gone});
   EXPECT_TRUE(loop.run(opened.backend->delete_namespace({.id = "1", .title = "t"})));
   answer({gone});
@@ -233,7 +234,8 @@ TEST_F(CloudflareTest, ListsWithThePrefixOnEveryPage) {
   page = list({.prefix = "k0", .cursor = "c/1", .after = {}});
   ASSERT_TRUE(page);
   EXPECT_EQ(page->cursor, "");
-  const std::string path = "/v4/accounts/acc/storage/kv/namespaces/ns%2F1/keys?limit=1000&prefix=k0";
+  const std::string path =
+      "/v4/accounts/acc/storage/kv/namespaces/ns%2F1/keys?limit=1000&prefix=k0";
   EXPECT_EQ(server.seen()[0].target, path);
   EXPECT_EQ(server.seen()[1].target, path + "&cursor=c%2F1");
 }
@@ -284,7 +286,8 @@ TEST_F(CloudflareTest, ListAnswersThatDoNotAddUpAreErrors) {
   };
   const Case cases[] = {
       {"cursor again", keys_page(0, 2, "c")},
-      {"count", R"({"success":true,"result":[{"name":"k1"}],"result_info":{"count":5,"cursor":""}})"},
+      {"count",
+       R"({"success":true,"result":[{"name":"k1"}],"result_info":{"count":5,"cursor":""}})"},
       {"prefix", R"({"success":true,"result":[{"name":"other"}],"result_info":{"cursor":""}})"},
       {"not JSON", "<html>"},
       {"cut", R"({"success":true,"result":[{"name":"k1"})"},
@@ -399,7 +402,8 @@ TEST_F(CloudflareTest, WhatCannotBeFetchedAgainHasFailed) {
   ASSERT_EQ(got->failed.size(), 1u);
   EXPECT_EQ(got->failed[0].error.code, ErrorCode::unavailable);
 
-  answer({batch, reply(404, R"({"success":false,"errors":[{"code":10009,"message":"key not found"}]})")});
+  answer({batch,
+          reply(404, R"({"success":false,"errors":[{"code":10009,"message":"key not found"}]})")});
   got = get({"a"});
   ASSERT_TRUE(got);
   EXPECT_EQ(got->entries[0].presence, Presence::missing);
@@ -446,8 +450,10 @@ TEST_F(CloudflareTest, ASingleValueThatIsTooLargeForABatchComesAlone) {
 
 TEST_F(CloudflareTest, PutsABatch) {
   answer({json(R"({"success":true,"result":{"successful_key_count":2,"unsuccessful_keys":[]}})")});
-  const auto written = put({{.key = "b", .value = "2", .metadata = R"({"m": 1})", .expiration = 4'000'000'000},
-                            entry("a", "\xFF"), entry("b", "later")});
+  const auto written =
+      put({{.key = "b", .value = "2", .metadata = R"({"m": 1})", .expiration = 4'000'000'000},
+           entry("a", "\xFF"),
+           entry("b", "later")});
   ASSERT_TRUE(written) << written.error().message;
   EXPECT_TRUE(written->failed.empty());
   const SeenRequest& seen = server.seen()[0];
@@ -462,7 +468,12 @@ TEST_F(CloudflareTest, InvalidEntriesFailAndTheOthersAreSent) {
   const std::string long_metadata = "\"" + std::string(1024, 'm') + "\"";
   const std::string long_value((25u << 20) + 1, 'v');
   const std::vector<EntryView> entries{
-      entry(""), entry("."), entry(".."), entry(long_key), entry("\xFF"), entry("good"),
+      entry(""),
+      entry("."),
+      entry(".."),
+      entry(long_key),
+      entry("\xFF"),
+      entry("good"),
       {.key = "m", .value = "v", .metadata = long_metadata},
       {.key = "j", .value = "v", .metadata = R"({"a":1}],[{)"},
       {.key = "t", .value = "v", .metadata = {}, .expiration = unix_now() + 30},
@@ -482,7 +493,8 @@ TEST_F(CloudflareTest, InvalidEntriesFailAndTheOthersAreSent) {
 }
 
 TEST_F(CloudflareTest, ReportsTheKeysThatWereNotWritten) {
-  answer({json(R"({"success":true,"result":{"successful_key_count":1,"unsuccessful_keys":["b"]}})")});
+  answer(
+      {json(R"({"success":true,"result":{"successful_key_count":1,"unsuccessful_keys":["b"]}})")});
   auto written = put({entry("a"), entry("b")});
   ASSERT_TRUE(written);
   ASSERT_EQ(written->failed.size(), 1u);
@@ -496,7 +508,8 @@ TEST_F(CloudflareTest, ReportsTheKeysThatWereNotWritten) {
   ASSERT_TRUE(written) << written.error().message;
   ASSERT_EQ(written->failed.size(), 1u);
 
-  answer({json(R"({"success":true,"result":{"successful_key_count":1,"unsuccessful_keys":["b"]}})")});
+  answer(
+      {json(R"({"success":true,"result":{"successful_key_count":1,"unsuccessful_keys":["b"]}})")});
   const auto erased = erase({"b", "a", "b"});
   ASSERT_TRUE(erased);
   ASSERT_EQ(erased->failed.size(), 2u);
@@ -551,7 +564,8 @@ TEST_F(CloudflareTest, ABatchThatInflatesIsSplit) {
 
 TEST_F(CloudflareTest, ACutAnswerIsAskedForAgain) {
   const std::string whole = R"({"success":true,"result":{"successful_key_count":1}})";
-  answer({cut(), Reply{.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{\"succ", .close = true},
+  answer({cut(),
+          Reply{.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{\"succ", .close = true},
           json(whole)});
   const auto written = put({entry("a")});
   ASSERT_TRUE(written) << written.error().message;
@@ -559,7 +573,8 @@ TEST_F(CloudflareTest, ACutAnswerIsAskedForAgain) {
 }
 
 TEST_F(CloudflareTest, MessagesNeverHoldTheToken) {
-  answer({reply(403, R"({"success":false,"errors":[{"code":9109,"message":"token s3cret is bad"}]})")});
+  answer({reply(403,
+                R"({"success":false,"errors":[{"code":9109,"message":"token s3cret is bad"}]})")});
   const auto page = list();
   ASSERT_FALSE(page);
   EXPECT_EQ(page.error().message.find("s3cret"), std::string::npos) << page.error().message;

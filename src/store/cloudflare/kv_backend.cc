@@ -15,7 +15,9 @@ namespace {
 constexpr std::size_t per_page = 1000;
 constexpr std::size_t longest_title = 512;
 
-std::string shown(std::string_view text) { return truncated_to_width(printable(text), 80); }
+std::string shown(std::string_view text) {
+  return truncated_to_width(printable(text), 80);
+}
 
 Result<> check_title(std::string_view title) {
   if (title.empty() || title.size() > longest_title || !is_utf8(title)) {
@@ -58,12 +60,13 @@ io::Task<Result<std::vector<Namespace>>> KvBackend::page_through(std::string_vie
       all.push_back(std::move(which));
       if (!wanted_title.empty() && all.back().title == wanted_title) co_return all;
     }
-    // An empty page is the end, as wrangler has it; and a page that brings nothing new, or a service
-    // that ignores `page` would be asked for ever. A short page alone proves nothing: a service may
-    // give fewer than were asked for. It saves the last request only when the answer repeats our
-    // per_page and its total is what we have.
+    // An empty page is the end, as wrangler has it; and a page that brings nothing new, or a
+    // service that ignores `page` would be asked for ever. A short page alone proves nothing: a
+    // service may give fewer than were asked for. It saves the last request only when the answer
+    // repeats our per_page and its total is what we have.
     if (!any_new) break;
-    if (received < per_page && page->per_page == per_page && page->total_count == seen.size()) break;
+    if (received < per_page && page->per_page == per_page && page->total_count == seen.size())
+      break;
   }
   co_return all;
 }

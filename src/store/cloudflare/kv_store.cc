@@ -24,7 +24,9 @@ constexpr int key_not_found = 10009;
 // What a decoder writes for bytes that are not UTF-8.
 constexpr std::string_view replacement_character = "\xEF\xBF\xBD";
 
-std::string shown(std::string_view text) { return truncated_to_width(printable(text), 80); }
+std::string shown(std::string_view text) {
+  return truncated_to_width(printable(text), 80);
+}
 
 Result<> check_kv_key(std::string_view key) {
   if (auto checked = check_key(kv_capabilities(), key); !checked) return checked;
@@ -135,7 +137,8 @@ io::Task<Result<Page>> KvStore::list(ListRequest request) {
   const auto judge = [&](http::Response& response) -> Result<ListPage> {
     const auto wrong = [&](std::string_view reason) {
       return fail(ErrorCode::protocol, Retry::again,
-                  "Cloudflare's answer while {} does not add up: {}. Try again later.", what, reason);
+                  "Cloudflare's answer while {} does not add up: {}. Try again later.", what,
+                  reason);
     };
     ListPage page;
     const Result<Envelope> envelope = account_->parser().list_page(response.body, page);
@@ -167,8 +170,8 @@ io::Task<Result<Page>> KvStore::list(ListRequest request) {
   } else {
     for (std::size_t i = begin; i < end; ++i) page.entries.append(answer->entries[i]);
   }
-  page.cursor = end < received ? ListCursor{from.service, end}.text()
-                               : ListCursor{answer->cursor, 0}.text();
+  page.cursor =
+      end < received ? ListCursor{from.service, end}.text() : ListCursor{answer->cursor, 0}.text();
   co_return page;
 }
 
@@ -205,12 +208,10 @@ io::Task<Result<GetAnswer>> KvStore::get_batch(std::span<const std::string_view>
     answer.entries.reserve(keys.size());
     for (const std::string_view key : keys) {
       const auto place = distinct.index.find(key);
-      answer.entries.append(place != distinct.index.end()
-                                ? found[place->second]
-                                : EntryView{.key = key,
-                                            .value = {},
-                                            .metadata = {},
-                                            .presence = Presence::failed});
+      answer.entries.append(
+          place != distinct.index.end()
+              ? found[place->second]
+              : EntryView{.key = key, .value = {}, .metadata = {}, .presence = Presence::failed});
     }
   }
 
@@ -218,9 +219,10 @@ io::Task<Result<GetAnswer>> KvStore::get_batch(std::span<const std::string_view>
   for (const std::size_t place : distinct.places) {
     const EntryView& entry = answer.entries[place];
     if (entry.presence == Presence::failed) {
-      answer.failed.push_back(failed_key(
-          place, ErrorCode::protocol,
-          fmt::format("Cloudflare's answer left out the key \"{}\". Try it again.", shown(entry.key))));
+      answer.failed.push_back(
+          failed_key(place, ErrorCode::protocol,
+                     fmt::format("Cloudflare's answer left out the key \"{}\". Try it again.",
+                                 shown(entry.key))));
     } else if (entry.presence == Presence::present &&
                (exact || entry.value.find(replacement_character) != std::string_view::npos)) {
       co_await group.spawn(fetch_exactly(answer, place));
@@ -280,12 +282,13 @@ io::Task<Result<Block>> KvStore::get_alone(std::string_view key) {
 }
 
 io::Task<Result<std::optional<KvStore::Value>>> KvStore::fetch_value(std::string_view key) {
-  const std::string what = fmt::format("getting the value of \"{}\" in namespace \"{}\"", shown(key),
-                                       title_);
+  const std::string what =
+      fmt::format("getting the value of \"{}\" in namespace \"{}\"", shown(key), title_);
   const auto judge = [&](http::Response& response) -> Result<std::optional<Value>> {
     if (response.status != 200) {
       const Result<Envelope> envelope = account_->parser().envelope(response.body);
-      if (response.status == 404 && envelope && envelope->code == key_not_found) return std::nullopt;
+      if (response.status == 404 && envelope && envelope->code == key_not_found)
+        return std::nullopt;
       auto error = account_->refusal(response, envelope, what);
       // A success without a value (204) is none.
       if (!error) error = account_->session().status_error(response, what);
@@ -301,8 +304,8 @@ io::Task<Result<std::optional<KvStore::Value>>> KvStore::fetch_value(std::string
 }
 
 io::Task<Result<std::string>> KvStore::fetch_metadata(std::string_view key) {
-  const std::string what = fmt::format("getting the metadata of \"{}\" in namespace \"{}\"",
-                                       shown(key), title_);
+  const std::string what =
+      fmt::format("getting the metadata of \"{}\" in namespace \"{}\"", shown(key), title_);
   const auto judge = [&](http::Response& response) -> Result<std::string> {
     std::string metadata;
     const Result<Envelope> envelope = account_->parser().metadata(response.body, metadata);
@@ -345,10 +348,11 @@ io::Task<Result<BulkResult>> KvStore::bulk_write(http::Request request, std::siz
       return std::unexpected(std::move(*error));
     }
     if (!error && !adds_up(result, true, sent)) {
-      return fail(ErrorCode::protocol, Retry::again,
-                  "Cloudflare's answer while {} does not add up: of {} keys it calls {} done and {} "
-                  "failed. Try again.",
-                  what, sent, result.successful.value_or(0), result.unsuccessful.size());
+      return fail(
+          ErrorCode::protocol, Retry::again,
+          "Cloudflare's answer while {} does not add up: of {} keys it calls {} done and {} "
+          "failed. Try again.",
+          what, sent, result.successful.value_or(0), result.unsuccessful.size());
     }
     return result;
   };
@@ -409,14 +413,15 @@ io::Task<Result<WriteAnswer>> KvStore::put(std::span<const EntryView> entries) {
     for (const std::string& key : result->unsuccessful) {
       const auto place = places.find(key);
       if (place == places.end()) {
-        co_return fail(ErrorCode::protocol, Retry::again,
-                       "Cloudflare's answer while {} calls a key failed that was not sent (\"{}\"), "
-                       "or the same key twice.",
-                       what, shown(key));
+        co_return fail(
+            ErrorCode::protocol, Retry::again,
+            "Cloudflare's answer while {} calls a key failed that was not sent (\"{}\"), "
+            "or the same key twice.",
+            what, shown(key));
       }
-      answer.failed.push_back(failed_key(
-          place->second, ErrorCode::unavailable,
-          fmt::format("Cloudflare did not write \"{}\". Try it again.", shown(key))));
+      answer.failed.push_back(
+          failed_key(place->second, ErrorCode::unavailable,
+                     fmt::format("Cloudflare did not write \"{}\". Try it again.", shown(key))));
       places.erase(place);
     }
   }
@@ -447,10 +452,11 @@ io::Task<Result<WriteAnswer>> KvStore::erase(std::span<const std::string_view> k
   for (const std::string& key : result->unsuccessful) {
     const auto found = distinct.index.find(key);
     if (found == distinct.index.end() || failed[found->second]) {
-      co_return fail(ErrorCode::protocol, Retry::again,
-                     "Cloudflare's answer while {} calls a key failed that was not sent (\"{}\"), or "
-                     "the same key twice.",
-                     what, shown(key));
+      co_return fail(
+          ErrorCode::protocol, Retry::again,
+          "Cloudflare's answer while {} calls a key failed that was not sent (\"{}\"), or "
+          "the same key twice.",
+          what, shown(key));
     }
     failed[found->second] = true;
     report(distinct.places[found->second]);

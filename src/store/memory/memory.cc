@@ -90,8 +90,8 @@ class MemoryStore : public Store {
     for (const std::uint32_t place :
          writable_in_key_order(capabilities(), entries, core_->now(), answer.failed)) {
       const EntryView& entry = entries[place];
-      (*table)[std::string(entry.key)] = Record{std::string(entry.value), std::string(entry.metadata),
-                                                entry.expiration};
+      (*table)[std::string(entry.key)] =
+          Record{std::string(entry.value), std::string(entry.metadata), entry.expiration};
     }
     co_return answer;
   }
@@ -118,9 +118,10 @@ class MemoryStore : public Store {
     return record.expiration != 0 && record.expiration <= now;
   }
   static EntryView view(const Table::value_type& entry, Presence presence) {
-    return {entry.first,
-            presence == Presence::present ? std::string_view(entry.second.value) : std::string_view{},
-            entry.second.metadata, entry.second.expiration, presence};
+    return {
+        entry.first,
+        presence == Presence::present ? std::string_view(entry.second.value) : std::string_view{},
+        entry.second.metadata, entry.second.expiration, presence};
   }
 
   // A cursor is '>' and the last key of its page.
@@ -129,9 +130,10 @@ class MemoryStore : public Store {
     std::string_view after = can.seekable ? request.after : std::string_view{};
     if (!request.cursor.empty()) {
       if (request.cursor.front() != '>' || request.cursor.size() < 2) {
-        return fail(ErrorCode::invalid_argument,
-                    "the cursor \"{}\" is not one of this store's. Start the listing from its beginning.",
-                    printable(request.cursor));
+        return fail(
+            ErrorCode::invalid_argument,
+            "the cursor \"{}\" is not one of this store's. Start the listing from its beginning.",
+            printable(request.cursor));
       }
       after = request.cursor.substr(1);
     }
@@ -208,8 +210,8 @@ class MemoryBackend : public Backend {
     }
     std::vector<std::string_view> titles;
     for (const Namespace& space : spaces) titles.push_back(space.title);
-    co_return fail(ErrorCode::not_found, "the memory store has no namespace \"{}\".{}", printable(name),
-                   did_you_mean(name, titles));
+    co_return fail(ErrorCode::not_found, "the memory store has no namespace \"{}\".{}",
+                   printable(name), did_you_mean(name, titles));
   }
 
   std::unique_ptr<Store> open(const Namespace& which) override {
@@ -232,9 +234,10 @@ class MemoryBackend : public Backend {
 
   [[nodiscard]] Result<> check_title(std::string_view title, std::string_view own_id) const {
     if (title.empty() || title.size() > 512 || !is_utf8(title)) {
-      return fail(ErrorCode::invalid_argument,
-                  "\"{}\" cannot be the title of a namespace: it has to be UTF-8 of 1 to 512 bytes.",
-                  truncated_to_width(printable(title), 80));
+      return fail(
+          ErrorCode::invalid_argument,
+          "\"{}\" cannot be the title of a namespace: it has to be UTF-8 of 1 to 512 bytes.",
+          truncated_to_width(printable(title), 80));
     }
     for (const auto& [id, space] : core_->spaces) {
       if (space.title == title && id != own_id) {

@@ -35,8 +35,8 @@ struct MemoryOptions {
 };
 
 // A backend whose namespaces live as long as it and its stores. Deterministic: the same calls give
-// the same answers, cursors and namespace ids. Every call suspends its caller once, as a call to any
-// other store does. The namespace "default" exists.
+// the same answers, cursors and namespace ids. Every call suspends its caller once, as a call to
+// any other store does. The namespace "default" exists.
 std::unique_ptr<Backend> make_memory_backend(MemoryOptions options = {});
 
 // For the registry: `memory:`. Everything is gone when the program ends.

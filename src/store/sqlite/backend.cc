@@ -35,8 +35,8 @@ constexpr Capabilities kCapabilities{
     .remote = false,
 };
 
-// What the backend and its stores share: two connections, each with a thread of its own. The threads
-// come last: they end before what they use goes away.
+// What the backend and its stores share: two connections, each with a thread of its own. The
+// threads come last: they end before what they use goes away.
 struct Core {
   Core(std::string file, SqliteReader&& open_reader, SqliteWriter&& open_writer)
       : path(std::move(file)), reader(std::move(open_reader)), writer(std::move(open_writer)) {}
@@ -54,10 +54,11 @@ class SqliteStore : public Store {
     const char* end = which.id.data() + which.id.size();
     const auto parsed = std::from_chars(which.id.data(), end, id_);
     if (parsed.ec != std::errc{} || parsed.ptr != end) {
-      refused_ = Error{ErrorCode::not_found, Retry::fatal, std::nullopt,
-                       fmt::format("{} has no namespace with the id \"{}\": its ids are numbers. `sluice "
-                                   "kv namespace list` shows them.",
-                                   core_->path, printable(which.id))};
+      refused_ =
+          Error{ErrorCode::not_found, Retry::fatal, std::nullopt,
+                fmt::format("{} has no namespace with the id \"{}\": its ids are numbers. `sluice "
+                            "kv namespace list` shows them.",
+                            core_->path, printable(which.id))};
     }
   }
 
@@ -147,7 +148,8 @@ Result<> create_folder(const std::string& folder) {
 Result<Opened> open_sqlite(std::string_view path, const Environment& environment) {
   std::string file(path);
   if (file.empty()) {
-    if (auto made = create_folder(environment.data_folder); !made) return std::unexpected(made.error());
+    if (auto made = create_folder(environment.data_folder); !made)
+      return std::unexpected(made.error());
     file = environment.data_folder + "/store.db";
   }
   auto writer = SqliteWriter::open(file, kCapabilities);

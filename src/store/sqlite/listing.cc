@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <utility>
 
 #include "base/base64.h"
@@ -15,8 +17,8 @@ namespace {
 
 // A page of large values ends here, so that memory does not depend on their size.
 constexpr std::size_t kPageBytes = std::size_t{2} << 20;
-// Rows looked at for one page: a stretch of expired entries gives an empty page with a cursor, not a
-// call without an end.
+// Rows looked at for one page: a stretch of expired entries gives an empty page with a cursor, not
+// a call without an end.
 constexpr std::size_t kMostRowsLookedAt = 50'000;
 // Up to so many runs their beginnings are found as quickly as the index finds its own. Above it, a
 // listing's first page comes by the index, and is short: most listings by prefix end with it.
@@ -26,16 +28,17 @@ constexpr std::size_t kShortPage = 1000;
 // holds a row of every run.
 constexpr int kInlineValue = 1024;
 
-// Both statements give these columns; `value` is NULL unless values are asked for.
-enum Column : int { kKey, kMetadata, kExpiry, kValueSize, kValue, kId };
+// Both statements give these columns, the last two only when values are asked for.
+enum Column : int { kKey, kMetadata, kExpiry, kId, kValueSize, kValue };
 
 }  // namespace
 
 // Collects the entries of one page.
 class Listing::Filler {
  public:
-  Filler(std::size_t limit, bool values, std::int64_t now) : limit_(limit), values_(values), now_(now) {
-    page_.entries.reserve(std::min<std::size_t>(limit, 1024));
+  Filler(std::size_t limit, bool values, std::int64_t now)
+      : limit_(limit), values_(values), now_(now) {
+    page_.entries.reserve(limit);
   }
 
   // Whether the page takes the row, of whatever size, on which `rows` stands. If not, the page is
@@ -48,7 +51,8 @@ class Listing::Filler {
            page_.entries.bytes() + static_cast<std::size_t>(rows.int64(kValueSize)) <= kPageBytes;
   }
 
-  Result<> take(const sqlite::Statement& rows, std::string_view key, sqlite::Statement& value_by_id) {
+  Result<> take(const sqlite::Statement& rows, std::string_view key,
+                sqlite::Statement& value_by_id) {
     ++looked_at_;
     EntryView entry;
     entry.expiration = rows.int64(kExpiry);  // NULL reads as 0: never
@@ -93,14 +97,16 @@ Listing::Listing(sqlite::Database& database, std::int64_t namespace_id)
     : database_(database), table_(entries_table(namespace_id)), namespace_id_(namespace_id) {}
 
 Result<Listing::Range> Listing::range_of(const ListRequest& request) {
-  Range range{.from = std::string(request.prefix), .inclusive = true, .end = end_of_prefix(request.prefix)};
+  Range range{
+      .from = std::string(request.prefix), .inclusive = true, .end = end_of_prefix(request.prefix)};
   std::string after(request.after);
   if (!request.cursor.empty()) {
     auto decoded = decode_base64(request.cursor);
     if (!decoded || decoded->empty()) {
-      return fail(ErrorCode::invalid_argument,
-                  "the cursor \"{}\" is not one of this store's. Start the listing from its beginning.",
-                  request.cursor.substr(0, 80));
+      return fail(
+          ErrorCode::invalid_argument,
+          "the cursor \"{}\" is not one of this store's. Start the listing from its beginning.",
+          request.cursor.substr(0, 80));
     }
     after = std::move(*decoded);
   }
@@ -117,8 +123,8 @@ Result<Page> Listing::page(const ListRequest& request, std::size_t limit, std::i
   auto snapshot = sqlite::Snapshot::begin(database_);
   if (!snapshot) return std::unexpected(std::move(snapshot.error()));
 
-  auto count = database_.number(
-      fmt::format("SELECT count(*) FROM runs WHERE namespace={}", namespace_id_));
+  auto count =
+      database_.number(fmt::format("SELECT count(*) FROM runs WHERE namespace={}", namespace_id_));
   if (!count) return std::unexpected(std::move(count.error()));
   const auto runs = static_cast<std::size_t>(*count);
   const bool by_index = runs > kMostMergedRuns ||
@@ -132,7 +138,8 @@ Result<Page> Listing::page(const ListRequest& request, std::size_t limit, std::i
     value_ = std::move(*prepared);
   }
   if (by_index) {
-    if (auto filled = fill_by_index(*range, filler); !filled) return std::unexpected(filled.error());
+    if (auto filled = fill_by_index(*range, filler); !filled)
+      return std::unexpected(filled.error());
     return std::move(filler.page());
   }
   if (request.values != runs_have_values_) {
@@ -182,10 +189,11 @@ Result<> Listing::load_runs(const Range& range) {
   for (Run& run : runs_) {
     if (!run.rows) {
       auto prepared = database_.prepare(fmt::format(
-          "SELECT key, metadata, expires_at, {}, id FROM {} WHERE id > ?1 AND id <= ?2 ORDER BY id",
-          runs_have_values_ ? fmt::format("length(value), CASE WHEN length(value) <= {} THEN value END",
-                                          kInlineValue)
-                            : "0, NULL",
+          "SELECT key, metadata, expires_at, id{} FROM {} WHERE id > ?1 AND id <= ?2 ORDER BY id",
+          runs_have_values_
+              ? fmt::format(", length(value), CASE WHEN length(value) <= {} THEN value END",
+                            kInlineValue)
+              : "",
           table_));
       if (!prepared) return std::unexpected(std::move(prepared.error()));
       run.rows = std::move(*prepared);
@@ -218,44 +226,105 @@ Result<std::int64_t> Listing::bisect(const Run& run, const Range& range) {
     if (*row && range.begins_after(probe_.text(1))) {
       passed = probe_.int64(0);
     } else {
-      open = middle;  // a gap to the end of the run counts as behind the beginning: it holds nothing
+      open =
+          middle;  // a gap to the end of the run counts as behind the beginning: it holds nothing
     }
     probe_.reset();
   }
   return passed;
 }
 
-Result<bool> Listing::advance(Run& run, const Range& range) {
-  for (;;) {
+Result<bool> Listing::enter(Run& run, const Range& range) {
+  // `passed` is a lower bound only: a run may have been extended since.
+  do {
     auto row = run.rows.step();
     if (!row) return std::unexpected(std::move(row.error()));
     if (!*row) return false;
     run.key = run.rows.text(kKey);
-    // `passed` is a lower bound only: a run may have been extended since.
-    if (range.begins_after(run.key)) continue;
-    return !range.ends_before(run.key);
+  } while (range.begins_after(run.key));
+  return !range.ends_before(run.key);
+}
+
+Result<bool> Listing::advance(Run& run, const Range& range) {
+  auto row = run.rows.step();
+  if (!row) return std::unexpected(std::move(row.error()));
+  if (!*row) return false;
+  run.key = run.rows.text(kKey);
+  return !range.ends_before(run.key);
+}
+
+// Keys of one page mostly begin alike, and comparing them in full would be a third of the merge's
+// time. So each key gets a rank, which is never greater for a lesser key: the eight bytes behind
+// what all runs' keys had in common when the page was begun. Only equal ranks are compared in full.
+class Listing::Ranking {
+ public:
+  explicit Ranking(std::span<Run* const> runs) {
+    if (runs.empty()) return;
+    common_ = runs.front()->key;
+    for (const Run* run : runs) {
+      const auto differ = std::ranges::mismatch(common_, run->key);
+      common_.resize(static_cast<std::size_t>(differ.in1 - common_.begin()));
+    }
   }
+
+  [[nodiscard]] std::uint64_t rank(std::string_view key) const {
+    const int compared = key.substr(0, common_.size()).compare(common_);
+    if (compared != 0) return compared < 0 ? 0 : UINT64_MAX;
+    std::uint64_t bytes = 0;
+    const std::string_view rest = key.substr(common_.size());
+    std::memcpy(&bytes, rest.data(), std::min(rest.size(), sizeof bytes));
+    return std::byteswap(bytes);  // big-endian: in the order of the bytes
+  }
+
+ private:
+  std::string common_;
+};
+
+// A run in the heap of the merge, which has the least key first.
+struct Listing::Head {
+  std::uint64_t rank = 0;
+  Run* run = nullptr;
+  friend bool later(const Head& a, const Head& b) {
+    return a.rank != b.rank ? a.rank > b.rank : a.run->key > b.run->key;
+  }
+};
+
+// Puts a heap in order again whose first element has become greater. Unlike pop_heap and push_heap
+// it stops as soon as the order holds, which for a run that stays the least is at once.
+void Listing::sift_down(std::span<Head> heap) {
+  const Head head = heap.front();
+  std::size_t hole = 0;
+  for (;;) {
+    std::size_t child = 2 * hole + 1;
+    if (child >= heap.size()) break;
+    if (child + 1 < heap.size() && later(heap[child], heap[child + 1])) ++child;
+    if (!later(head, heap[child])) break;
+    heap[hole] = heap[child];
+    hole = child;
+  }
+  heap[hole] = head;
 }
 
 Result<> Listing::fill_by_runs(const Range& range, Filler& filler) {
-  // A heap of the runs that have rows left, the one with the least key first.
-  std::vector<Run*> heap;
-  heap.reserve(runs_.size());
-  const auto later = [](const Run* a, const Run* b) { return a->key > b->key; };
+  std::vector<Run*> entered;  // those that have rows left
   for (Run& run : runs_) {
     run.rows.bind_int64(1, run.passed);
     run.rows.bind_int64(2, run.last);
-    auto more = advance(run, range);
+    auto more = enter(run, range);
     if (!more) return std::unexpected(std::move(more.error()));
     if (*more) {
-      heap.push_back(&run);
+      entered.push_back(&run);
     } else {
       run.passed = run.last;
     }
   }
-  std::ranges::make_heap(heap, later);
+  const Ranking ranking(entered);
+  std::vector<Head> heap;
+  for (Run* run : entered) heap.push_back({ranking.rank(run->key), run});
+  const auto order = [](const Head& a, const Head& b) { return later(a, b); };
+  std::ranges::make_heap(heap, order);
   while (!heap.empty()) {
-    Run& run = *heap.front();
+    Run& run = *heap.front().run;
     if (!filler.takes(run.rows)) {
       filler.set_more();
       break;
@@ -263,30 +332,25 @@ Result<> Listing::fill_by_runs(const Range& range, Filler& filler) {
     if (auto taken = filler.take(run.rows, run.key, value_); !taken) return taken;
     auto more = advance(run, range);
     if (!more) return std::unexpected(std::move(more.error()));
-    // The run often stays the least: only if not, the heap is put in order again.
-    const std::size_t size = heap.size();
-    if (*more) {
-      if (size == 1) continue;
-      const bool stays = run.key < heap[1]->key && (size == 2 || run.key < heap[2]->key);
-      if (stays) continue;
-      std::ranges::pop_heap(heap, later);
-      std::ranges::push_heap(heap, later);
-    } else {
+    if (!*more) {
       run.passed = run.last;
-      std::swap(heap.front(), heap.back());
+      heap.front() = heap.back();
       heap.pop_back();
-      std::ranges::make_heap(heap, later);
+      std::ranges::make_heap(heap, order);
+    } else if (heap.size() > 1) {
+      heap.front().rank = ranking.rank(run.key);
+      sift_down(heap);
     }
   }
-  for (Run* run : heap) run->passed = run->rows.int64(kId) - 1;
+  for (const Head& head : heap) head.run->passed = head.run->rows.int64(kId) - 1;
   return {};
 }
 
 Result<> Listing::fill_by_index(const Range& range, Filler& filler) {
   if (!by_index_ || by_index_has_values_ != filler.values()) {
     auto prepared = database_.prepare(
-        fmt::format("SELECT key, metadata, expires_at, {}, id FROM {} WHERE key >= ?1 ORDER BY key",
-                    filler.values() ? "length(value), value" : "0, NULL", table_));
+        fmt::format("SELECT key, metadata, expires_at, id{} FROM {} WHERE key >= ?1 ORDER BY key",
+                    filler.values() ? ", length(value), value" : "", table_));
     if (!prepared) return std::unexpected(std::move(prepared.error()));
     by_index_ = std::move(*prepared);
     by_index_has_values_ = filler.values();

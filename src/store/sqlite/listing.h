@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,8 +13,8 @@
 namespace sluice::store {
 
 // Reads pages by merging the runs of a table (see schema.h), or by its index where that is quicker:
-// for a short request and when there are too many runs. Both give the same pages; a page is complete
-// in itself, nothing but a hint is kept between two of them.
+// for a short request and when there are too many runs. Both give the same pages; a page is
+// complete in itself, nothing but a hint is kept between two of them.
 //
 // A cursor is the last key that was looked at, in base64: it stays good whatever is written, in
 // another process and after a crash too.
@@ -22,13 +22,13 @@ class Listing {
  public:
   Listing(sqlite::Database& database, std::int64_t namespace_id);
 
-  // At most `limit` entries, and about kPageBytes of them. `now`: entries that expire until then are
-  // left out.
+  // At most `limit` entries, and about kPageBytes of them. `now`: entries that expire until then
+  // are left out.
   Result<Page> page(const ListRequest& request, std::size_t limit, std::int64_t now);
 
  private:
-  // Where a page begins and ends: keys from `from` (itself only if `inclusive`) up to, not including,
-  // `end` (empty: no end).
+  // Where a page begins and ends: keys from `from` (itself only if `inclusive`) up to, not
+  // including, `end` (empty: no end).
   struct Range {
     std::string from;
     bool inclusive = true;
@@ -36,9 +36,12 @@ class Listing {
     [[nodiscard]] bool begins_after(std::string_view key) const {
       return inclusive ? key < from : key <= from;
     }
-    [[nodiscard]] bool ends_before(std::string_view key) const { return !end.empty() && key >= end; }
+    [[nodiscard]] bool ends_before(std::string_view key) const {
+      return !end.empty() && key >= end;
+    }
   };
-  // A run, and one statement that reads it from some id on, standing on its least key not yet taken.
+  // A run, and one statement that reads it from some id on, standing on its least key not yet
+  // taken.
   struct Run {
     std::int64_t first = 0;
     std::int64_t last = 0;
@@ -48,13 +51,18 @@ class Listing {
     std::string_view key;  // of the row that `rows` stands on
   };
   class Filler;
+  class Ranking;
+  struct Head;
 
   static Result<Range> range_of(const ListRequest& request);
   Result<> load_runs(const Range& range);
   // Finds, by bisection, an id up to which the run's keys lie before the range.
   Result<std::int64_t> bisect(const Run& run, const Range& range);
-  // Moves to the next row of the run that lies in the range. False: there is none.
-  Result<bool> advance(Run& run, const Range& range);
+  // Moves to the first row of the run that lies in the range, or from one to the next. False: there
+  // is none.
+  static Result<bool> enter(Run& run, const Range& range);
+  static Result<bool> advance(Run& run, const Range& range);
+  static void sift_down(std::span<Head> heap);
   Result<> fill_by_runs(const Range& range, Filler& filler);
   Result<> fill_by_index(const Range& range, Filler& filler);
 

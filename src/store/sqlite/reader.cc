@@ -19,16 +19,17 @@ constexpr std::size_t kMostTables = 16;
 }  // namespace
 
 Error no_such_namespace(std::int64_t namespace_id, const std::string& path) {
-  return Error{ErrorCode::not_found, Retry::fatal, std::nullopt,
-               fmt::format("{} has no namespace with the id {}. `sluice kv namespace list` shows the ones "
-                           "that it has.",
-                           path, namespace_id)};
+  return Error{
+      ErrorCode::not_found, Retry::fatal, std::nullopt,
+      fmt::format("{} has no namespace with the id {}. `sluice kv namespace list` shows the ones "
+                  "that it has.",
+                  path, namespace_id)};
 }
 
 Result<SqliteReader> SqliteReader::open(const std::string& path, const Capabilities& capabilities) {
   // Not read-only: reading needs to write the log's index (-shm) when no other process has it open.
-  auto database = sqlite::Database::open(
-      path, {.access = sqlite::Access::read_write, .cache_kib = 6 * 1024});
+  auto database =
+      sqlite::Database::open(path, {.access = sqlite::Access::read_write, .cache_kib = 6 * 1024});
   if (!database) return std::unexpected(std::move(database.error()));
   if (auto set = database->run("PRAGMA query_only=1"); !set) return std::unexpected(set.error());
   return SqliteReader(std::move(*database), capabilities);
@@ -36,8 +37,8 @@ Result<SqliteReader> SqliteReader::open(const std::string& path, const Capabilit
 
 Result<SqliteReader::Table*> SqliteReader::table(std::int64_t namespace_id) {
   if (auto found = tables_.find(namespace_id); found != tables_.end()) return &found->second;
-  auto get = database_->prepare(fmt::format("SELECT metadata, expires_at, value FROM {} WHERE key=?1",
-                                            entries_table(namespace_id)));
+  auto get = database_->prepare(fmt::format(
+      "SELECT metadata, expires_at, value FROM {} WHERE key=?1", entries_table(namespace_id)));
   if (!get) return std::unexpected(std::move(get.error()));
   if (tables_.size() >= kMostTables) tables_.clear();
   Table& table = tables_[namespace_id];
@@ -58,15 +59,17 @@ Error SqliteReader::explain(Error error, std::int64_t namespace_id) {
 Result<Page> SqliteReader::list(std::int64_t namespace_id, const ListRequest& request) {
   auto found = table(namespace_id);
   if (!found) return std::unexpected(explain(std::move(found.error()), namespace_id));
-  const std::size_t limit =
-      request.limit == 0 ? capabilities_->list_page : std::min(request.limit, capabilities_->list_page);
+  const std::size_t limit = request.limit == 0 ? capabilities_->list_page
+                                               : std::min(request.limit, capabilities_->list_page);
   auto page = (*found)->listing->page(request, limit, unix_now());
   if (!page) return std::unexpected(explain(std::move(page.error()), namespace_id));
   return page;
 }
 
-Result<GetAnswer> SqliteReader::get(std::int64_t namespace_id, std::span<const std::string_view> keys) {
-  if (auto checked = check_get(*capabilities_, keys); !checked) return std::unexpected(checked.error());
+Result<GetAnswer> SqliteReader::get(std::int64_t namespace_id,
+                                    std::span<const std::string_view> keys) {
+  if (auto checked = check_get(*capabilities_, keys); !checked)
+    return std::unexpected(checked.error());
   auto found = table(namespace_id);
   if (!found) return std::unexpected(explain(std::move(found.error()), namespace_id));
   auto snapshot = sqlite::Snapshot::begin(*database_);
@@ -129,7 +132,8 @@ Result<Namespace> SqliteReader::find_namespace(std::string_view name) {
   }
   std::vector<std::string_view> titles;
   for (const Namespace& each : *all) titles.push_back(each.title);
-  return fail(ErrorCode::not_found, "{} has no namespace \"{}\".{} `sluice kv namespace create` makes one.",
+  return fail(ErrorCode::not_found,
+              "{} has no namespace \"{}\".{} `sluice kv namespace create` makes one.",
               database_->path(), printable(name), did_you_mean(name, titles));
 }
 

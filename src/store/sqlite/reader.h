@@ -15,9 +15,9 @@
 
 namespace sluice::store {
 
-// A connection that only reads, beside the writer's: thanks to the write-ahead log neither waits for
-// the other. Every call sees the state of one moment; what a put that has returned has written is in
-// it. Expired entries are never seen.
+// A connection that only reads, beside the writer's: thanks to the write-ahead log neither waits
+// for the other. Every call sees the state of one moment; what a put that has returned has written
+// is in it. Expired entries are never seen.
 class SqliteReader {
  public:
   // The file must have been adopted (sqlite::adopt) before.

@@ -9,9 +9,9 @@ namespace sluice::store {
 namespace {
 
 // Keys are TEXT although any bytes are allowed: SQLite compares TEXT byte by byte (memcmp), by a
-// quicker path than BLOB, and `WHERE key = 'x'` works in its shell. The value is the last column, so
-// that a listing never reads the pages of a large one. The index on expires_at holds only the rows
-// that expire.
+// quicker path than BLOB, and `WHERE key = 'x'` works in its shell. The value is the last column,
+// so that a listing never reads the pages of a large one. The index on expires_at holds only the
+// rows that expire.
 constexpr std::array<std::string_view, 1> kMigrations = {R"sql(
 CREATE TABLE namespaces(
   id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -31,7 +31,8 @@ constexpr int kSweep = 1000;
 Result<SqliteWriter> SqliteWriter::open(const std::string& path, const Capabilities& capabilities) {
   auto database = sqlite::Database::open(path, {.cache_kib = kCacheKib});
   if (!database) return std::unexpected(std::move(database.error()));
-  if (auto ours = sqlite::adopt(*database, kStoreFormat); !ours) return std::unexpected(ours.error());
+  if (auto ours = sqlite::adopt(*database, kStoreFormat); !ours)
+    return std::unexpected(ours.error());
   if (auto set = database->run(std::string(kPragmas)); !set) return std::unexpected(set.error());
   return SqliteWriter(std::move(*database), capabilities);
 }
@@ -47,16 +48,19 @@ Result<SqliteWriter::Table*> SqliteWriter::table(std::int64_t namespace_id) {
     return {};
   };
   for (const auto& [statement, sql] : {
-           std::pair{&table.put, fmt::format("INSERT INTO {}(id, key, expires_at, metadata, value) "
-                                             "VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(key) DO UPDATE SET "
-                                             "expires_at=excluded.expires_at, "
-                                             "metadata=excluded.metadata, value=excluded.value",
-                                             name)},
+           std::pair{&table.put,
+                     fmt::format("INSERT INTO {}(id, key, expires_at, metadata, value) "
+                                 "VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(key) DO UPDATE SET "
+                                 "expires_at=excluded.expires_at, "
+                                 "metadata=excluded.metadata, value=excluded.value",
+                                 name)},
            std::pair{&table.erase, fmt::format("DELETE FROM {} WHERE key=?1", name)},
-           std::pair{&table.sweep, fmt::format("DELETE FROM {0} WHERE id IN (SELECT id FROM {0} WHERE "
-                                               "expires_at <= ?1 LIMIT {1})",
-                                               name, kSweep)},
-           std::pair{&table.last_row, fmt::format("SELECT id, key FROM {} ORDER BY id DESC LIMIT 1", name)},
+           std::pair{&table.sweep,
+                     fmt::format("DELETE FROM {0} WHERE id IN (SELECT id FROM {0} WHERE "
+                                 "expires_at <= ?1 LIMIT {1})",
+                                 name, kSweep)},
+           std::pair{&table.last_row,
+                     fmt::format("SELECT id, key FROM {} ORDER BY id DESC LIMIT 1", name)},
        }) {
     if (auto prepared = prepare(*statement, sql); !prepared) {
       return std::unexpected(std::move(prepared.error()));
@@ -75,7 +79,8 @@ Error SqliteWriter::explain(Error error, std::int64_t namespace_id) {
   return no_such_namespace(namespace_id, database_->path());
 }
 
-Result<WriteAnswer> SqliteWriter::put(std::int64_t namespace_id, std::span<const EntryView> entries) {
+Result<WriteAnswer> SqliteWriter::put(std::int64_t namespace_id,
+                                      std::span<const EntryView> entries) {
   if (auto checked = check_put(*capabilities_, entries); !checked) {
     return std::unexpected(std::move(checked.error()));
   }
@@ -91,7 +96,8 @@ Result<WriteAnswer> SqliteWriter::put(std::int64_t namespace_id, std::span<const
   return answer;
 }
 
-Result<> SqliteWriter::put_in_transaction(std::int64_t namespace_id, std::span<const EntryView> entries,
+Result<> SqliteWriter::put_in_transaction(std::int64_t namespace_id,
+                                          std::span<const EntryView> entries,
                                           std::span<const std::uint32_t> order, std::int64_t now) {
   auto found = table(namespace_id);
   if (!found) return std::unexpected(std::move(found.error()));
@@ -111,8 +117,9 @@ Result<> SqliteWriter::put_in_transaction(std::int64_t namespace_id, std::span<c
   table.last_row.reset();
   if (last_row_id > *last_id) {
     // Somebody added rows with the sqlite3 shell. Each becomes a run, so that listings have it too.
-    auto added = database_->run(fmt::format("INSERT INTO runs SELECT {}, id, id FROM {} WHERE id > {}",
-                                            namespace_id, entries_table(namespace_id), *last_id));
+    auto added =
+        database_->run(fmt::format("INSERT INTO runs SELECT {}, id, id FROM {} WHERE id > {}",
+                                   namespace_id, entries_table(namespace_id), *last_id));
     if (!added) return added;
     *last_id = last_row_id;
   }
@@ -152,25 +159,24 @@ Result<> SqliteWriter::put_in_transaction(std::int64_t namespace_id, std::span<c
 Result<> SqliteWriter::record_run(std::int64_t namespace_id, const Inserted& inserted,
                                   bool extends_last) {
   if (extends_last) {
-    return database_->run(
-        fmt::format("UPDATE runs SET last={1} WHERE namespace={0} AND last={2}", namespace_id,
-                    inserted.next - 1, inserted.first - 1));
+    return database_->run(fmt::format("UPDATE runs SET last={1} WHERE namespace={0} AND last={2}",
+                                      namespace_id, inserted.next - 1, inserted.first - 1));
   }
   if (auto added = database_->run(fmt::format("INSERT INTO runs VALUES({}, {}, {})", namespace_id,
                                               inserted.first, inserted.next - 1));
       !added) {
     return added;
   }
-  // Runs whose rows have all been erased would still cost every listing; they are looked for now and
-  // then, when there are too many.
-  auto count = database_->number(
-      fmt::format("SELECT count(*) FROM runs WHERE namespace={}", namespace_id));
+  // Runs whose rows have all been erased would still cost every listing; they are looked for now
+  // and then, when there are too many.
+  auto count =
+      database_->number(fmt::format("SELECT count(*) FROM runs WHERE namespace={}", namespace_id));
   if (!count) return std::unexpected(std::move(count.error()));
   if (*count % static_cast<std::int64_t>(kMostMergedRuns) != 0) return {};
-  return database_->run(
-      fmt::format("DELETE FROM runs WHERE namespace={} AND NOT EXISTS (SELECT 1 FROM {} WHERE id BETWEEN "
-                  "first AND last)",
-                  namespace_id, entries_table(namespace_id)));
+  return database_->run(fmt::format(
+      "DELETE FROM runs WHERE namespace={} AND NOT EXISTS (SELECT 1 FROM {} WHERE id BETWEEN "
+      "first AND last)",
+      namespace_id, entries_table(namespace_id)));
 }
 
 Result<WriteAnswer> SqliteWriter::erase(std::int64_t namespace_id,
@@ -234,7 +240,8 @@ Result<std::int64_t> SqliteWriter::id_of(const Namespace& which) {
 Result<Namespace> SqliteWriter::create_namespace(std::string_view title) {
   auto transaction = sqlite::Transaction::begin(*database_);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
-  if (auto checked = check_title(title, 0); !checked) return std::unexpected(std::move(checked.error()));
+  if (auto checked = check_title(title, 0); !checked)
+    return std::unexpected(std::move(checked.error()));
   auto insert = database_->prepare("INSERT INTO namespaces(title) VALUES(?1)");
   if (!insert) return std::unexpected(std::move(insert.error()));
   insert->bind_text(1, title);
@@ -254,9 +261,10 @@ Result<> SqliteWriter::rename_namespace(const Namespace& which, std::string_view
   if (!id) return std::unexpected(std::move(id.error()));
   if (auto checked = check_title(title, *id); !checked) return checked;
   if (*id == kDefaultNamespaceId) {
-    return fail(ErrorCode::invalid_argument,
-                "the namespace \"default\" exists in every store and cannot be renamed. Create another "
-                "one and copy to it.");
+    return fail(
+        ErrorCode::invalid_argument,
+        "the namespace \"default\" exists in every store and cannot be renamed. Create another "
+        "one and copy to it.");
   }
   auto update = database_->prepare("UPDATE namespaces SET title=?2 WHERE id=?1");
   if (!update) return std::unexpected(std::move(update.error()));
@@ -278,8 +286,8 @@ Result<> SqliteWriter::delete_namespace(const Namespace& which) {
   }
   // Statements on a table that goes away must not be left open.
   tables_.erase(*id);
-  if (auto dropped = database_->run(fmt::format("{} DELETE FROM namespaces WHERE id={};",
-                                                drop_entries_sql(*id), *id));
+  if (auto dropped = database_->run(
+          fmt::format("{} DELETE FROM namespaces WHERE id={};", drop_entries_sql(*id), *id));
       !dropped) {
     return dropped;
   }

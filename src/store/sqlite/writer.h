@@ -13,8 +13,8 @@
 
 namespace sluice::store {
 
-// The connection that writes. Each call is one transaction: all of it, or, after an error or a crash,
-// nothing. What a call that has returned has written survives a power cut.
+// The connection that writes. Each call is one transaction: all of it, or, after an error or a
+// crash, nothing. What a call that has returned has written survives a power cut.
 class SqliteWriter {
  public:
   // Creates the file if there is none, and migrates an older one.

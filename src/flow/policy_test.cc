@@ -1,0 +1,221 @@
+// The policies of flow, by table: no time passes here.
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "flow/attempt.h"
+#include "flow/batcher.h"
+#include "flow/concurrency.h"
+#include "flow/progress.h"
+#include "flow/quota.h"
+
+namespace sluice::flow {
+namespace {
+
+using namespace std::chrono_literals;
+
+const TimePoint kStart{1000s};
+
+TEST(ParseQuota, TakesRequestsPerTime) {
+  struct Row {
+    std::string_view text;
+    std::size_t requests;
+    Duration window;
+  };
+  for (const Row& row : {Row{"1200/5m", 1200, 5min}, Row{"4/s", 4, 1s}, Row{"100/1m30s", 100, 90s},
+                         Row{"1/500ms", 1, 500ms}, Row{"10/h", 10, 1h}}) {
+    const auto quota = parse_quota(row.text);
+    ASSERT_TRUE(quota) << row.text;
+    EXPECT_EQ(quota->requests, row.requests) << row.text;
+    EXPECT_EQ(quota->window, row.window) << row.text;
+  }
+}
+
+TEST(ParseQuota, RefusesTheRestInASentence) {
+  for (const std::string_view text :
+       {"", "12", "/5m", "0/s", "-1/s", "12/", "12/0s", "12/x", "a/s", "1.5/s", "99999999999999999999/s"}) {
+    const auto quota = parse_quota(text);
+    ASSERT_FALSE(quota) << text;
+    EXPECT_EQ(quota.error().code, ErrorCode::invalid_argument);
+    EXPECT_NE(quota.error().message.find("rate"), std::string::npos);
+  }
+}
+
+TEST(SlidingWindow, IsOpenUntilTheQuotaIsUsedUp) {
+  SlidingWindow window({10, 10s});
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(window.next(kStart), kStart);
+    window.record(kStart);
+  }
+  EXPECT_GE(window.next(kStart), kStart + 10s);
+}
+
+TEST(SlidingWindow, KeepsAMarginOfTheQuota) {
+  EXPECT_EQ(SlidingWindow({1200, 300s}).limit(), 1176u);
+  EXPECT_EQ(SlidingWindow({10, 1s}).limit(), 10u);
+  EXPECT_EQ(SlidingWindow({1, 1s}).limit(), 1u);
+}
+
+// The promise itself: whichever way requests come, no interval of the window's length holds more than
+// the quota.
+TEST(SlidingWindow, NoIntervalHoldsMoreThanTheQuota) {
+  for (const Duration gap : {Duration(0ms), Duration(1ms), Duration(70ms), Duration(900ms)}) {
+    SlidingWindow window({60, 10s});
+    std::vector<TimePoint> sends;
+    TimePoint now = kStart;
+    for (int i = 0; i < 1000; ++i) {
+      now = window.next(now);
+      window.record(now);
+      sends.push_back(now);
+      // A pause now and then, which a token bucket would answer with a burst of twice the quota.
+      now += i % 100 == 99 ? Duration(25s) : gap;
+    }
+    for (std::size_t first = 0; first < sends.size(); ++first) {
+      std::size_t inside = 0;
+      while (first + inside < sends.size() && sends[first + inside] - sends[first] < 10s) ++inside;
+      ASSERT_LE(inside, 60u);
+    }
+  }
+}
+
+TEST(SlidingWindow, ANewQuotaKeepsTheHistory) {
+  SlidingWindow window({100, 10s});
+  for (int i = 0; i < 30; ++i) window.record(kStart);
+  window.set_quota({20, 10s});
+  EXPECT_GE(window.next(kStart), kStart + 10s);
+}
+
+TEST(PauseBeforeRetry, GrowsToALimitAndHonoursRetryAfter) {
+  const RetryPolicy policy{.attempts = 5, .base = 100ms, .longest = 500ms};
+  const Error again{ErrorCode::unavailable, Retry::again, std::nullopt, ""};
+  Error told = again;
+  told.retry_after = 7000ms;
+  struct Row {
+    int made;
+    const Error* error;
+    double random;
+    std::optional<std::chrono::milliseconds> pause;
+  };
+  for (const Row& row : {Row{1, &again, 0.0, 0ms}, Row{1, &again, 0.999, 99ms}, Row{2, &again, 0.5, 100ms},
+                         Row{3, &again, 0.5, 200ms}, Row{4, &again, 0.5, 250ms}, Row{5, &again, 0.5, {}},
+                         Row{1, &told, 0.5, 7050ms}, Row{5, &told, 0.5, {}}}) {
+    EXPECT_EQ(pause_before_retry(policy, row.made, *row.error, row.random), row.pause)
+        << row.made << " " << row.random;
+  }
+  for (const Retry final : {Retry::never, Retry::smaller, Retry::fatal}) {
+    const Error error{ErrorCode::unavailable, final, std::nullopt, ""};
+    EXPECT_EQ(pause_before_retry(policy, 1, error, 0.5), std::nullopt);
+  }
+}
+
+TEST(Batcher, IsFullByCountAndByBytes) {
+  Batcher batcher(3, 100);
+  EXPECT_TRUE(batcher.fits(1000)) << "an item larger than the limit travels alone";
+  batcher.add(60);
+  EXPECT_FALSE(batcher.fits(41));
+  EXPECT_TRUE(batcher.fits(40));
+  batcher.add(10);
+  batcher.add(10);
+  EXPECT_FALSE(batcher.fits(0)) << "three items are a batch";
+  batcher.clear();
+  EXPECT_TRUE(batcher.fits(100));
+}
+
+TEST(BatchSize, HalvesAndClimbsBack) {
+  BatchSize size(1000);
+  EXPECT_EQ(size.limit(), 1000u);
+  size.refused(1000);
+  EXPECT_EQ(size.limit(), 500u);
+  size.refused(1000);  // was under way when the limit fell
+  EXPECT_EQ(size.limit(), 500u);
+  size.refused(500);
+  EXPECT_EQ(size.limit(), 250u);
+  for (int i = 0; i < 200; ++i) size.succeeded(size.limit());
+  EXPECT_EQ(size.limit(), 1000u);
+}
+
+TEST(BatchSize, SmallBatchesTellNothing) {
+  BatchSize size(1000);
+  size.refused(1000);
+  for (int i = 0; i < 1000; ++i) size.succeeded(10);
+  EXPECT_EQ(size.limit(), 500u);
+}
+
+TEST(BatchSize, NeverFallsBelowOne) {
+  BatchSize size(3);
+  for (int i = 0; i < 5; ++i) size.refused(size.limit());
+  EXPECT_EQ(size.limit(), 1u);
+}
+
+// A service that stands 2,500: what it refuses must become rare.
+TEST(BatchSize, AsksSeldomForWhatWasRefused) {
+  BatchSize size(10'000);
+  int refused = 0;
+  for (int i = 0; i < 1000; ++i) {
+    if (size.limit() > 2500) {
+      ++refused;
+      size.refused(size.limit());
+    } else {
+      size.succeeded(size.limit());
+    }
+  }
+  EXPECT_LE(refused, 25);
+}
+
+TEST(ConcurrencyController, HalvesOncePerOverloadAndClimbsByOnePerRound) {
+  ConcurrencyController controller(16);
+  EXPECT_EQ(controller.limit(), 16u);
+  TimePoint now = kStart;
+  const Sample bad{.latency = 100ms, .overloaded = true, .in_flight = 16};
+  for (int i = 0; i < 16; ++i) controller.observe(bad, now += 1ms);
+  EXPECT_EQ(controller.limit(), 8u) << "the failures of one overload count once";
+  controller.observe(bad, now += 200ms);
+  EXPECT_EQ(controller.limit(), 4u);
+  for (int i = 0; i < 5; ++i) controller.observe({.latency = 10ms, .in_flight = 4}, now);
+  EXPECT_EQ(controller.limit(), 5u);
+  for (int i = 0; i < 1000; ++i) controller.observe({.latency = 10ms, .in_flight = 16}, now);
+  EXPECT_EQ(controller.limit(), 16u) << "never beyond the maximum";
+}
+
+TEST(ConcurrencyController, StaysBetweenOneAndTheMaximum) {
+  ConcurrencyController controller(4);
+  TimePoint now = kStart;
+  for (int i = 0; i < 10; ++i) controller.observe({.latency = 1ms, .overloaded = true, .in_flight = 1}, now += 1s);
+  EXPECT_EQ(controller.limit(), 1u);
+  EXPECT_EQ(ConcurrencyController(0).limit(), 1u);
+}
+
+TEST(ConcurrencyController, ALimitThatIsNotUsedUpDoesNotGrow) {
+  ConcurrencyController controller(16);
+  controller.observe({.latency = 1ms, .overloaded = true, .in_flight = 16}, kStart);
+  for (int i = 0; i < 100; ++i) controller.observe({.latency = 1ms, .in_flight = 2}, kStart);
+  EXPECT_EQ(controller.limit(), 8u);
+}
+
+TEST(RateEstimate, SmoothsAndTellsTheTimeLeft) {
+  RateEstimate rate(5.0);
+  EXPECT_EQ(rate.per_second(), 0.0);
+  EXPECT_FALSE(rate.time_for(10));
+  TimePoint now = kStart;
+  std::uint64_t count = 0;
+  for (int i = 0; i < 100; ++i) rate.sample(count += 100, now += 100ms);
+  EXPECT_NEAR(rate.per_second(), 1000.0, 1.0);
+  EXPECT_EQ(rate.time_for(5000), 5s);
+  // One stalled second moves it by less than a quarter.
+  rate.sample(count, now += 1s);
+  EXPECT_GT(rate.per_second(), 750.0);
+  EXPECT_LT(rate.per_second(), 1000.0);
+}
+
+TEST(Progress, KeepsStagesInTheirOrder) {
+  Progress progress;
+  progress.stage("listed").count = 3;
+  progress.stage("deleted").count = 1;
+  progress.stage("listed").count += 2;
+  ASSERT_EQ(progress.stages().size(), 2u);
+  EXPECT_EQ(progress.stages()[0].name, "listed");
+  EXPECT_EQ(progress.stages()[0].count, 5u);
+}
+
+}  // namespace
+}  // namespace sluice::flow

@@ -1,0 +1,165 @@
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "io/stop.h"
+#include "io/task.h"
+#include "io/task_group.h"
+#include "io/worker.h"
+
+namespace sluice::io {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+Task<int> number(int value) { co_return value; }
+Task<int> throws() {
+  co_await sleep_for(milliseconds(1));
+  throw std::runtime_error("broken");
+}
+
+TEST(Loop, GivesTheResultOfATaskAndCanRunAgain) {
+  Loop loop;
+  EXPECT_EQ(loop.run(number(1)), 1);
+  EXPECT_EQ(loop.run(number(2)), 2);
+}
+
+TEST(Loop, ThrowsWhatTheTaskThrew) {
+  Loop loop;
+  EXPECT_THROW(loop.run(throws()), std::runtime_error);
+}
+
+TEST(Started, RunsBesideItsStarter) {
+  Loop loop;
+  std::vector<int> order;
+  const auto slow = [&]() -> Task<int> {
+    order.push_back(1);
+    co_await sleep_for(milliseconds(5));
+    order.push_back(3);
+    co_return 7;
+  };
+  const auto starter = [&]() -> Task<int> {
+    auto started = start(loop.executor(), slow());
+    co_await sleep_for(milliseconds(1));
+    order.push_back(2);
+    EXPECT_FALSE(started.ready());
+    co_return co_await started.get();
+  };
+  EXPECT_EQ(loop.run(starter()), 7);
+  EXPECT_EQ(order, (std::vector{1, 2, 3}));
+}
+
+TEST(Event, WakesAllWaitersAndBoundsAWait) {
+  Loop loop;
+  Event event(loop.executor());
+  int woken = 0;
+  const auto waiter = [&]() -> Task<int> {
+    co_await event.wait();
+    co_return ++woken;
+  };
+  const auto body = [&]() -> Task<int> {
+    auto first = start(loop.executor(), waiter());
+    auto second = start(loop.executor(), waiter());
+    co_await event.wait_until(Clock::now() + milliseconds(2));
+    EXPECT_EQ(woken, 0);
+    event.notify_all();
+    co_await first.get();
+    co_await second.get();
+    co_return woken;
+  };
+  EXPECT_EQ(loop.run(body()), 2);
+}
+
+TEST(Stop, EndsASleepAtOnceAndKeepsItsFirstReason) {
+  Loop loop;
+  Stop stop(loop.executor());
+  int called = 0;
+  const Stop::Listener listener(stop, [&] { ++called; });
+  const auto sleeper = [&]() -> Task<int> {
+    co_return co_await stop.sleep_until(Clock::now() + hours(1)) ? 1 : 0;
+  };
+  const auto body = [&]() -> Task<int> {
+    auto asleep = start(loop.executor(), sleeper());
+    co_await sleep_for(milliseconds(1));
+    stop.request({ErrorCode::interrupted, Retry::never, std::nullopt, "first"});
+    stop.request({ErrorCode::deadline, Retry::never, std::nullopt, "second"});
+    co_return co_await asleep.get();
+  };
+  EXPECT_EQ(loop.run(body()), 0);
+  EXPECT_EQ(stop.reason().message, "first");
+  EXPECT_EQ(called, 1);
+}
+
+TEST(TaskGroup, RunsNoMoreThanItsLimitAtOnce) {
+  Loop loop;
+  int running = 0;
+  int most = 0;
+  int ended = 0;
+  const auto work = [&]() -> Task<> {
+    most = std::max(most, ++running);
+    co_await sleep_for(milliseconds(1));
+    --running;
+    ++ended;
+  };
+  const auto body = [&]() -> Task<int> {
+    TaskGroup group(loop.executor(), 3);
+    for (int i = 0; i < 10; ++i) co_await group.spawn(work());
+    co_await group.join();
+    co_return ended;
+  };
+  EXPECT_EQ(loop.run(body()), 10);
+  EXPECT_EQ(most, 3);
+}
+
+TEST(TaskGroup, JoinThrowsWhatATaskThrew) {
+  Loop loop;
+  const auto work = []() -> Task<> {
+    co_await sleep_for(milliseconds(1));
+    throw std::runtime_error("broken");
+  };
+  const auto body = [&]() -> Task<int> {
+    TaskGroup group(loop.executor(), 2);
+    co_await group.spawn(work());
+    co_await group.join();
+    co_return 0;
+  };
+  EXPECT_THROW(loop.run(body()), std::runtime_error);
+}
+
+TEST(Worker, RunsOnAThreadOfItsOwnInOrder) {
+  Loop loop;
+  Worker worker;
+  std::vector<int> order;
+  const auto here = std::this_thread::get_id();
+  const auto body = [&]() -> Task<int> {
+    auto first = start(loop.executor(), worker.run([&] {
+      std::this_thread::sleep_for(milliseconds(3));
+      EXPECT_NE(std::this_thread::get_id(), here);
+      order.push_back(1);
+      return 1;
+    }));
+    co_await sleep_for(milliseconds(1));
+    co_await worker.run([&] {
+      order.push_back(2);
+      return 2;
+    });
+    co_return co_await first.get();
+  };
+  EXPECT_EQ(loop.run(body()), 1);
+  EXPECT_EQ(order, (std::vector{1, 2}));
+}
+
+TEST(Worker, ThrowsInTheCaller) {
+  Loop loop;
+  Worker worker;
+  const auto body = [&]() -> Task<int> {
+    co_return co_await worker.run([]() -> int { throw std::runtime_error("broken"); });
+  };
+  EXPECT_THROW(loop.run(body()), std::runtime_error);
+}
+
+}  // namespace
+}  // namespace sluice::io

@@ -1,0 +1,100 @@
+#include "store/registry.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+namespace sluice::store {
+namespace {
+
+class RegistryTest : public testing::Test {
+ protected:
+  RegistryTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "sluice-registry-XXXXXX").string();
+    folder_ = mkdtemp(name.data());
+    before_ = std::filesystem::current_path();
+    std::filesystem::current_path(folder_);
+  }
+  ~RegistryTest() override {
+    std::filesystem::current_path(before_);
+    std::filesystem::remove_all(folder_);
+  }
+  Result<Opened> open(std::string_view url) { return open_backend(url, environment_); }
+  std::string refusal(std::string_view url, ErrorCode code = ErrorCode::invalid_argument) {
+    auto opened = open(url);
+    if (opened) return "was opened";
+    EXPECT_EQ(opened.error().code, code) << url;
+    return opened.error().message;
+  }
+
+  io::Loop loop_;
+  io::Stop stop_{loop_.executor()};
+  Log log_{LogLevel::off};
+  std::filesystem::path folder_;
+  std::filesystem::path before_;
+  Environment environment_{.executor = loop_.executor(),
+                           .stop = stop_,
+                           .log = log_,
+                           .setting = [](std::string_view) { return std::string(); },
+                           .data_folder = "data",
+                           .gate = {},
+                           .retry = {}};
+};
+
+TEST_F(RegistryTest, KnownSchemesOpen) {
+  struct Case {
+    std::string url;
+    std::string description;
+  };
+  const std::string absolute = (folder_ / "absolute.db").string();
+  for (const auto& [url, description] :
+       {Case{"sqlite:", "data/store.db"}, Case{"sqlite:relative.db", "relative.db"},
+        Case{"sqlite:with space & ?#%.db", "with space & ?#%.db"},
+        Case{"sqlite:" + absolute, absolute}, Case{"sqlite://" + absolute, absolute},
+        Case{"SQLite:upper.db", "upper.db"}, Case{"memory:", "the memory store"}}) {
+    auto opened = open(url);
+    ASSERT_TRUE(opened) << url << ": " << opened.error().message;
+    EXPECT_EQ(opened->backend->description(), description);
+    EXPECT_EQ(opened->wire_stats().gate.sent, 0u);
+    EXPECT_TRUE(loop_.run(opened->backend->find_namespace("default")));
+  }
+}
+
+TEST_F(RegistryTest, AnUnknownSchemeNamesTheKnownOnes) {
+  for (const char* url : {"mongodb://host/x", "x:", "nonsense", "http://example.com", ""}) {
+    const std::string message = refusal(url);
+    for (const char* known : {"sqlite:", "memory:", "cloudflare:"}) {
+      EXPECT_NE(message.find(known), std::string::npos) << url << ": " << message;
+    }
+  }
+  EXPECT_NE(refusal("sqllite:/x.db").find("Did you mean \"sqlite\""), std::string::npos);
+  EXPECT_NE(refusal("memori:").find("Did you mean \"memory\""), std::string::npos);
+  EXPECT_NE(refusal("store.db").find("sqlite:store.db"), std::string::npos);
+  EXPECT_NE(refusal("/tmp/x").find("sqlite:/tmp/x"), std::string::npos);
+}
+
+TEST_F(RegistryTest, KindsThatComeLaterAreUnsupported) {
+  for (const char* url :
+       {"redis://host:6379", "rediss://host", "redis-cluster://a,b", "postgres://host/db"}) {
+    EXPECT_NE(refusal(url, ErrorCode::unsupported).find("not built yet"), std::string::npos);
+  }
+}
+
+TEST_F(RegistryTest, MistakesInAnAddressAreExplained) {
+  EXPECT_NE(refusal("sqlite://x.db").find("one slash"), std::string::npos);
+  EXPECT_NE(refusal("sqlite:~/x.db").find("$HOME"), std::string::npos);
+  EXPECT_NE(refusal("memory:x").find("nothing behind"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists("~"));
+}
+
+TEST_F(RegistryTest, APasswordIsNeverRepeated) {
+  for (const char* url : {"mongodb://user:hunter2@host/x", "sqlite://user:hunter2@host/x",
+                          "redis://user:hunter2@host:notaport"}) {
+    auto opened = open(url);
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().message.find("hunter2"), std::string::npos) << opened.error().message;
+  }
+}
+
+}  // namespace
+}  // namespace sluice::store
