@@ -6,6 +6,8 @@ DESTDIR ?=
 # SETUP=true leaves the system's packages alone.
 SETUP ?= scripts/setup
 JOBS ?= $(shell nproc)
+# A status line on a terminal, silence in a log.
+NINJA = ninja $(shell test -t 2 || echo --quiet)
 CTEST = ctest --output-on-failure --no-tests=error -j $(JOBS)
 # Programs and tests share one build folder, so that nothing is compiled twice. A machine without the
 # test packages (scripts/setup --test) builds without the tests. Configured once; after that ninja
@@ -28,14 +30,15 @@ setup-test:
 
 build: setup ## build/release/bin/sluice and build/release/libexec/sluice/sluice-engine
 	@$(CONFIGURE)
-	@ninja --quiet -C build/release bin/sluice libexec/sluice/sluice-engine
+	@test -e build/release/bin/sluice || echo "Building; the first time takes some minutes."
+	@$(NINJA) -C build/release bin/sluice libexec/sluice/sluice-engine
 
 run: build ## build, then show the main job on a million generated entries
 	@build/release/bin/sluice demo --yes
 
 test: setup-test ## build everything and run every test
 	@$(CONFIGURE)
-	@ninja --quiet -C build/release
+	@$(NINJA) -C build/release
 	@cd build/release && $(CTEST)
 
 lint: setup-test ## formatting, layers, shell scripts, clang-tidy
@@ -44,7 +47,7 @@ lint: setup-test ## formatting, layers, shell scripts, clang-tidy
 
 bench: setup-test ## measure, check the bounds, write the table into bench/README.md
 	@$(CONFIGURE)
-	@ninja --quiet -C build/release
+	@$(NINJA) -C build/release
 	@bench/run --write
 
 docs: setup-test ## the API reference: build/docs/html/index.html
@@ -53,23 +56,23 @@ docs: setup-test ## the API reference: build/docs/html/index.html
 	@echo "build/docs/html/index.html"
 
 install: build ## install under PREFIX (and DESTDIR), with headers and CMake package
-	@ninja --quiet -C build/release installables
+	@$(NINJA) -C build/release installables
 	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)" >/dev/null
 	@echo "installed under $(DESTDIR)$(PREFIX)"
 
 asan: setup-test ## unit tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --preset asan >/dev/null
-	@ninja --quiet -C build/asan
+	@$(NINJA) -C build/asan
 	@cd build/asan && $(CTEST) --label-exclude slow
 
 tsan: setup-test ## unit tests with ThreadSanitizer
 	@cmake --preset tsan >/dev/null
-	@ninja --quiet -C build/tsan
+	@$(NINJA) -C build/tsan
 	@cd build/tsan && $(CTEST) --label-exclude slow
 
 fuzz: setup-test ## every fuzzer for SECONDS (60) each
 	@cmake --preset fuzz >/dev/null
-	@ninja --quiet -C build/fuzz
+	@$(NINJA) -C build/fuzz fuzz/all
 	@scripts/fuzz $(or $(SECONDS),60)
 
 clean: ## remove everything that was built

@@ -1,7 +1,7 @@
 #include "base/completion.h"
 #include "base/json_text.h"
 #include "commands.h"
-#include "self_commands.h"
+#include "commands.h"
 
 namespace sluice::cli {
 

@@ -16,7 +16,7 @@
 #include "base/utf8.h"
 #include "commands.h"
 #include "kv_store.h"
-#include "self_commands.h"
+#include "commands.h"
 #include "table.h"
 
 namespace sluice::cli {

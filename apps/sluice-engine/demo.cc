@@ -186,7 +186,7 @@ class Demo {
     for (const Step& step : steps_) {
       lines += boost::json::serialize(boost::json::object{{"step", step.what},
                                                           {"rows", step.rows},
-                                                          {"seconds", step.outcome.seconds},
+                                                          {"milliseconds", static_cast<std::int64_t>(step.outcome.seconds * 1000)},
                                                           {"peak_memory_bytes", step.outcome.peak_memory}}) +
                "\n";
     }

@@ -20,7 +20,7 @@
 #include "base/utf8.h"
 #include "http/client.h"
 #include "kv_store.h"
-#include "self_commands.h"
+#include "commands.h"
 
 namespace sluice::cli {
 namespace {

@@ -2,7 +2,7 @@
 #include "base/json_text.h"
 #include "base/version.h"
 #include "commands.h"
-#include "self_commands.h"
+#include "commands.h"
 
 namespace sluice::cli {
 

@@ -138,6 +138,12 @@ ExitCode run_jobs_resume(Context& context, const Invocation& invocation) {
   constexpr std::array<std::string_view, 0> kNothing{};
   std::vector<std::string> given = invocation.words(kNothing);
   given.erase(std::find(given.begin(), given.end(), "--"), given.end());
+  // A flag that the job's command does not have, such as --yes for an export, changes nothing.
+  const Command* command = find_command(job->header.command);
+  std::erase_if(given, [&](const std::string& word) {
+    const std::string name = word.substr(2, word.find('=') - 2);
+    return command != nullptr && find_flag(*command, name) == nullptr;
+  });
   const auto arguments = std::find(job->header.words.begin(), job->header.words.end(), "--");
   words.insert(words.end(), job->header.words.begin(), arguments);
   words.insert(words.end(), given.begin(), given.end());

@@ -74,10 +74,15 @@ io::Task<ExitCode> get_some(Context& context, const Invocation& invocation) {
     co_return (*job)->finish(report, {&*kv}, {});
   }
   if (report.counts.skipped > 0) {
+    std::string missing;
+    for (const std::string& key : report.skipped_keys) {
+      missing += fmt::format("{}\"{}\"", missing.empty() ? "" : ", ", printable(key));
+    }
+    if (report.counts.skipped > report.skipped_keys.size()) missing += ", …";
     co_return report_error(
         context, {ErrorCode::not_found, Retry::never, std::nullopt,
-                  fmt::format("{} of {} keys do not exist in {}", report.counts.skipped,
-                              report.counts.selected, kv->description())});
+                  fmt::format("{} of {} keys do not exist in {}: {}", report.counts.skipped,
+                              report.counts.selected, kv->description(), missing)});
   }
   co_return ExitCode::done;
 }

@@ -78,8 +78,9 @@ Result<std::int64_t> expiration_from(const Invocation& invocation) {
 }
 
 io::Task<ExitCode> put(Context& context, const Invocation& invocation) {
+  const bool has_metadata = invocation.value("metadata").has_value();
   const std::string metadata = invocation.value("metadata").value_or("");
-  if (!metadata.empty()) {
+  if (has_metadata) {
     boost::system::error_code error;
     boost::json::parse_options lenient;
     (void)boost::json::parse(metadata, error, {}, lenient);

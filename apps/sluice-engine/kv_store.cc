@@ -19,7 +19,8 @@ bool is_local(std::string_view url) {
 }  // namespace
 
 std::string store_url(const Context& context, const Invocation& invocation) {
-  if (const auto url = invocation.value("store"); url && !url->empty()) return *url;
+  // An empty one is most often an unset variable in a script, and must not mean some other store.
+  if (const auto url = invocation.value("store")) return *url;
   return context.setting("CLOUDFLARE_API_TOKEN") ? "cloudflare:" : "sqlite:";
 }
 

@@ -1,4 +1,5 @@
 // The engine: understands the command line, reads the config file, runs the command.
+#include <malloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -92,6 +93,10 @@ int main(int argc, char** argv) {
   // A reader that goes away is told by EPIPE, where it is known whose reader it was.
   std::signal(SIGPIPE, SIG_IGN);
   ::umask(077);
+  // Pages and batches of one to four megabytes come and go: kept by the allocator, they cost no page
+  // faults (a third of the system time of a listing).
+  ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 16 << 20);
   try {
     return static_cast<int>(sluice::cli::run(std::vector<std::string>(argv + 1, argv + argc)));
   } catch (const std::bad_alloc&) {

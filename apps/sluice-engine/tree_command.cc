@@ -1,5 +1,5 @@
 #include "base/help.h"
-#include "self_commands.h"
+#include "commands.h"
 
 namespace sluice::cli {
 

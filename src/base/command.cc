@@ -69,7 +69,12 @@ Result<> check_value(const Flag& flag, std::string_view text, std::string_view s
       }
       return {};
     case ValueKind::count:
-      if (const auto count = parse_count(text); !count) return refuse(count.error());
+      if (const auto count = parse_count(text); !count) {
+        return refuse(count.error());
+      } else if (*count < flag.least) {
+        return fail(ErrorCode::invalid_argument, "{} must be at least {}, not {}.", source,
+                    flag.least, *count);
+      }
       return {};
     case ValueKind::size:
       if (const auto size = parse_size(text); !size) return refuse(size.error());

@@ -5,9 +5,8 @@
 #include "base/shared_flags.h"
 
 namespace sluice {
+namespace table {
 namespace {
-
-using namespace table;
 
 // --- kv -----------------------------------------------------------------------------------------
 
@@ -471,15 +470,16 @@ constexpr Command all_commands[] = {
 constexpr FlagGroup global_group{"Every command", every_command};
 
 }  // namespace
+}  // namespace table
 
 std::span<const Command> commands() {
-  return all_commands;
+  return table::all_commands;
 }
 std::span<const CommandGroup> command_groups() {
-  return all_groups;
+  return table::all_groups;
 }
 const FlagGroup& global_flags() {
-  return global_group;
+  return table::global_group;
 }
 
 }  // namespace sluice

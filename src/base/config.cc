@@ -99,11 +99,13 @@ const Flag* flag_of(const ConfigKey& key) {
 
 std::string did_you_mean_key(std::string_view key) {
   std::vector<std::string_view> names;
+  names.reserve(std::size(keys));
   for (const ConfigKey& known : keys) names.push_back(known.key);
   if (std::string guess = did_you_mean(key, names); !guess.empty()) return guess;
   // "api_token" outside its table, or inside a wrong one.
   const std::string_view last = key.substr(key.rfind('.') + 1);
   std::vector<std::string_view> lasts;
+  lasts.reserve(names.size());
   for (const std::string_view name : names) lasts.push_back(name.substr(name.rfind('.') + 1));
   const std::optional<std::string_view> guess = nearest(last, lasts);
   if (!guess) return {};

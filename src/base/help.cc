@@ -213,7 +213,7 @@ void append_tree(std::string& out, std::string_view group, const std::string& in
         label += " " + argument_form(argument);
       }
     }
-    out += indent + (last ? "└── " : "├── ") + label;
+    out += fmt::format("{}{}{}", indent, last ? "└── " : "├── ", label);
     out.append(widest - display_width(label) + 2, ' ');
     out += node.summary;
     out += '\n';
@@ -223,7 +223,7 @@ void append_tree(std::string& out, std::string_view group, const std::string& in
     } else if (flags) {
       for (const FlagGroup& flag_group : node.command->groups) {
         for (const Flag& flag : flag_group.flags) {
-          out += deeper + "  " + flag_forms(flag) + '\n';
+          out += fmt::format("{}  {}\n", deeper, flag_forms(flag));
         }
       }
     }

@@ -2,7 +2,7 @@
 
 #include <random>
 
-#include "bulk/job_fixture.h"
+#include "bulk/job_test.h"
 
 namespace sluice::bulk {
 namespace {

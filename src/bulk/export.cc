@@ -60,7 +60,10 @@ class Exporter {
             ++ended.done;
             break;
           case Ending::failed: ++ended.failed; break;
-          default: ++ended.skipped; break;
+          default:
+            run_.note_skipped(batch.entries[next].key);
+            ++ended.skipped;
+            break;
         }
       }
       for (const store::KeyFailure& reason : batch.reasons) {

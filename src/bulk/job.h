@@ -50,6 +50,7 @@ struct Report {
   Counts counts;
   std::optional<Error> ended_early;    // a stop, a deadline, or an error that concerns the whole run
   std::vector<FailureReason> reasons;  // most frequent first
+  std::vector<std::string> skipped_keys;  // some of the keys that were not there
   std::string failure_file;            // holds the failed keys, as --keys-file takes them; or empty
 };
 

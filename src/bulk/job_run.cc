@@ -9,6 +9,9 @@ namespace {
 // A power cut costs at most the work of this time.
 constexpr std::chrono::seconds kSyncInterval{2};
 
+// How many skipped keys a report names.
+constexpr std::size_t kMostSkippedKeys = 5;
+
 }  // namespace
 
 ExitCode exit_code(const Report& report) {
@@ -47,6 +50,10 @@ void JobRun::settle(std::uint64_t page, const Counts& ended, std::vector<FailedK
   done_.count += ended.done;
   failed_.count += ended.failed;
   watermark_.settle(page, ended, std::move(failed));
+}
+
+void JobRun::note_skipped(std::string_view key) {
+  if (skipped_keys_.size() < kMostSkippedKeys) skipped_keys_.emplace_back(key);
 }
 
 void JobRun::advance(std::uint64_t output_bytes) {
@@ -119,6 +126,7 @@ Report JobRun::finish() {
   return Report{.counts = counts_,
                 .ended_early = ended_early_,
                 .reasons = failures_.reasons(),
+                .skipped_keys = skipped_keys_,
                 .failure_file = failures_.path()};
 }
 

@@ -42,6 +42,9 @@ class JobRun {
   // Entries of a page have ended.
   void settle(std::uint64_t page, const Counts& ended, std::vector<FailedKey> failed = {});
 
+  // Remembers a key that was skipped, for the report; only the first few.
+  void note_skipped(std::string_view key);
+
   // Moves the watermark over what has ended. `output_bytes` is the length of the output up to the
   // entries that have ended; so call it after each `settle` when there is an output file, lest a
   // checkpoint count entries of a page that has not ended.
@@ -81,6 +84,7 @@ class JobRun {
   std::uint64_t output_bytes_ = 0;  // where the entries of passed_ end in the output
   bool moved_ = false;              // since the last save
   bool done_is_gone_ = false;
+  std::vector<std::string> skipped_keys_;
   FailureFile failures_;
   std::optional<Error> ended_early_;
   flow::TimePoint synced_at_;

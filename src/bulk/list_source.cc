@@ -94,6 +94,13 @@ io::Task<Result<SourcePage>> ListSource::next() {
     co_return std::unexpected(page.error());
   }
   end_ = page->cursor.empty();
+  // The next page is on its way while this one is filtered and worked on, unless this one may turn out
+  // to be the last that is wanted.
+  const bool may_end_here = left_ && page->entries.size() >= *left_;
+  if (!end_ && !may_end_here) {
+    fetch_ahead(page->cursor, "");
+    co_await io::yield();
+  }
 
   store::Block& entries = page->entries;
   if (!entries.empty()) last_key_ = entries[entries.size() - 1].key;
@@ -113,8 +120,11 @@ io::Task<Result<SourcePage>> ListSource::next() {
     }
     *left_ -= entries.size();
   }
+  if (!end_ && !ahead_) {
+    fetch_ahead(page->cursor, "");
+    co_await io::yield();
+  }
   result.after = {.cursor = page->cursor, .last_key = last_key_, .offset = 0, .end = end_};
-  if (!end_) fetch_ahead(page->cursor, "");
   result.entries = std::move(entries);
   co_return result;
 }

@@ -81,6 +81,7 @@ io::Task<Result<>> Output::write(std::string text) {
   if (auto flushed = co_await flush(); !flushed) co_return flushed;
   const io::Executor executor = co_await boost::asio::this_coro::executor;
   writing_.emplace(executor, write_piece(worker_, descriptor_, path_, std::move(text)));
+  co_await io::yield();
   co_return Result<>();
 }
 

@@ -43,7 +43,10 @@ io::Task<Result<RecordFeed::Piece>> RecordFeed::next() {
   if (!ahead_) ahead_.emplace(executor_, read(*this));
   auto piece = co_await ahead_->get();
   ahead_.reset();
-  if (piece && !piece->end) ahead_.emplace(executor_, read(*this));
+  if (piece && !piece->end) {
+    ahead_.emplace(executor_, read(*this));
+    co_await io::yield();
+  }
   co_return piece;
 }
 

@@ -6,7 +6,7 @@
 #include "bulk/copy.h"
 #include "bulk/export.h"
 #include "bulk/import.h"
-#include "bulk/job_fixture.h"
+#include "bulk/job_test.h"
 #include "bulk/list.h"
 #include "bulk/stats.h"
 
@@ -125,18 +125,14 @@ TEST_F(TransferTest, AResumedExportIsTheUninterruptedOne) {
       begin_or_resume();
       std::uint64_t calls = 0;
       report = run_export(options, [&](const FaultyCall&) {
-        if (++calls == stop_at) stop->request({ErrorCode::interrupted, Retry::never, std::nullopt, "stop"});
+        // The first runs only: one that is stopped within its first page gets nowhere.
+        if (i < 9 && ++calls == stop_at) stop->request({ErrorCode::interrupted, Retry::never, std::nullopt, "stop"});
         return Fault{};
       });
       if (!report.ended_early) break;
       EXPECT_FALSE(std::filesystem::exists(out)) << "only a complete file has its name";
     }
-    if (report.ended_early) {
-      // With so few calls a run does not come to the end of one page.
-      EXPECT_LT(stop_at, 6u);
-      std::filesystem::remove(out + ".test.partial");
-      continue;
-    }
+    ASSERT_FALSE(report.ended_early) << stop_at;
     EXPECT_EQ(read_file(out), expected) << stop_at;
     EXPECT_EQ(report.counts.done, 150u) << stop_at;
   }
@@ -209,7 +205,7 @@ TEST_F(TransferTest, ACopyThatIsStoppedAndResumedIsWhole) {
       std::uint64_t calls = 0;
       Job with = job();
       report = loop.run(copy(with, faulty([&](const FaultyCall&) {
-                               if (++calls == stop_at) {
+                               if (i < 5 && ++calls == stop_at) {
                                  stop->request({ErrorCode::interrupted, Retry::never, std::nullopt, "stop"});
                                }
                                return Fault{};

@@ -31,9 +31,11 @@ Result<Quota> parse_quota(std::string_view text) {
   std::string window(text.substr(slash + 1));
   if (!window.empty() && (window.front() < '0' || window.front() > '9')) window.insert(0, "1");
   const auto duration = parse_duration(window);
-  if (!duration || duration->count() <= 0) {
+  // Longer windows are a slip, and would not fit the clock.
+  if (!duration || duration->count() <= 0 || *duration > std::chrono::hours(24 * 31)) {
     return fail(ErrorCode::invalid_argument,
-                "\"{}\" is not a rate: the time after the slash is one like s, 10s or 5m", text);
+                "\"{}\" is not a rate: the time after the slash is one like s, 10s or 5m, at most a month",
+                text);
   }
   return Quota{static_cast<std::size_t>(requests), *duration};
 }

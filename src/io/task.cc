@@ -1,5 +1,6 @@
 #include "io/task.h"
 
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/system/error_code.hpp>
 
@@ -19,6 +20,10 @@ Task<> sleep_until(Clock::time_point when) {
   Timer timer(co_await boost::asio::this_coro::executor, when);
   boost::system::error_code ignored;
   co_await timer.async_wait(quiet(ignored));
+}
+
+Task<> yield() {
+  co_await boost::asio::post(co_await boost::asio::this_coro::executor, use_task);
 }
 
 Task<> Event::wait_until(Clock::time_point when) {

@@ -76,6 +76,10 @@ class Loop {
 Task<> sleep_until(Clock::time_point when);
 inline Task<> sleep_for(Clock::duration duration) { return sleep_until(Clock::now() + duration); }
 
+// Lets what is ready to run go first: work that was started just now begins. Otherwise it begins when
+// the calling coroutine next waits.
+Task<> yield();
+
 // Lets coroutines wait until another one says that something has changed. A waiter checks its
 // condition again after each wake-up, since others may have been faster.
 class Event {

@@ -193,7 +193,7 @@ class Resume(SluiceTest):
 
     def test_journals_hold_no_secret(self):
         self.fake.fill("test", ENTRIES)
-        self.sluice("kv", "export", *self.there, "-o", self.folder / "out", "--deadline", "200ms",
+        self.sluice("kv", "export", *self.there, "-o", self.folder / "out", "--deadline", "100ms",
                     env=self.env, code=THROTTLED)
         seen = 0
         for path in (self.home / "state").rglob("*"):

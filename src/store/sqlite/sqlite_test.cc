@@ -311,6 +311,33 @@ TEST_F(SqliteStoreTest, ARunThatGrowsDuringAListingStaysInOrder) {
   EXPECT_EQ(rest->entries[1].key, "f");
 }
 
+TEST_F(SqliteStoreTest, ARunThatGrowsBehindTheListingIsNotListedBackwards) {
+  Site site(loop_, file_, {});
+  auto store = open_default(site);
+  put(*store, {"a", "d", "e"});                       // run 1
+  put(*store, {"a1", "b"});                           // run 2
+  auto first = loop_.run(store->list({.limit = 4}));  // up to d: run 2 is at its end
+  ASSERT_TRUE(first && !first->cursor.empty());
+  put(*store, {"c"});  // extends run 2
+  auto rest = loop_.run(store->list({.cursor = first->cursor}));
+  ASSERT_TRUE(rest);
+  ASSERT_EQ(rest->entries.size(), 1u);
+  EXPECT_EQ(rest->entries[0].key, "e");
+}
+
+TEST_F(SqliteStoreTest, ACursorGoesWithAnotherPrefixToo) {
+  Site site(loop_, file_, {});
+  auto store = open_default(site);
+  put(*store, {"a1", "a2", "a3", "z"});
+  put(*store, {"m"});
+  auto first = loop_.run(store->list({.prefix = "a", .limit = 2}));
+  ASSERT_TRUE(first && !first->cursor.empty());
+  auto rest = loop_.run(store->list({.cursor = first->cursor}));
+  ASSERT_TRUE(rest);
+  ASSERT_EQ(rest->entries.size(), 3u);
+  EXPECT_EQ(rest->entries[1].key, "m");
+}
+
 TEST_F(SqliteStoreTest, APageOfLargeValuesIsShort) {
   Site site(loop_, file_, {});
   auto store = open_default(site);
