@@ -46,7 +46,7 @@ io::Task<ExitCode> run_copy(Context& context, const Invocation& invocation) {
     auto yes = co_await context.console.confirm(
         context.stop, fmt::format("Copy from {} to {}?", from->description(), to->description()));
     if (!yes) co_return report_error(context, yes.error());
-    if (!*yes) co_return report_error(context, {ErrorCode::interrupted, Retry::never, std::nullopt,
+    if (!*yes) co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
                                                 "not confirmed: nothing was copied"});
   }
   bulk::CopyOptions options{.selection = selection_from(invocation), .exact = invocation.on("exact")};

@@ -62,7 +62,7 @@ io::Task<ExitCode> run_delete(Context& context, const Invocation& invocation) {
                       kv->description()));
       if (!yes) co_return std::unexpected(yes.error());
       if (!*yes) {
-        co_return fail(ErrorCode::interrupted, "not confirmed: nothing was deleted");
+        co_return fail(ErrorCode::conflict, "not confirmed: nothing was deleted");
       }
       (*job)->show_progress();
       co_return Result<>();

@@ -54,7 +54,7 @@ io::Task<ExitCode> run_import(Context& context, const Invocation& invocation) {
     auto yes = co_await context.console.confirm(
         context.stop, fmt::format("Import {} into {}?", printable(path), kv->description()));
     if (!yes) co_return report_error(context, yes.error());
-    if (!*yes) co_return report_error(context, {ErrorCode::interrupted, Retry::never, std::nullopt,
+    if (!*yes) co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
                                                 "not confirmed: nothing was imported"});
   }
   bulk::ImportOptions options{.path = path,

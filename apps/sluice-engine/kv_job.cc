@@ -24,9 +24,9 @@ constexpr std::size_t kMostReasons = 5;
 
 // What makes two runs of a command the same work, beside the places. What only tells how (concurrency,
 // display) is not in it.
-constexpr std::array<std::string_view, 15> kAskedFor{
-    "prefix", "pattern", "search", "tag-field", "tag-value", "keys-file", "all",     "limit",
-    "format", "output",  "exact",  "null",      "skip-bad",  "max-delete", "metadata"};
+constexpr std::array<std::string_view, 13> kAskedFor{
+    "prefix", "pattern", "search", "tag-field", "tag-value", "keys-file", "all",
+    "limit",  "format",  "output", "exact",     "null",      "metadata"};
 // These do not belong to the work, and would be wrong or needless when it is resumed.
 constexpr std::array<std::string_view, 6> kNotResumed{"resume", "store", "deadline",
                                                       "interactive", "create-namespace", "failures"};
@@ -237,10 +237,11 @@ ExitCode KvJob::finish(const bulk::Report& report, const std::vector<const KvSto
                        const boost::json::object& extra) {
   const double seconds = std::chrono::duration<double>(io::Clock::now() - begun_).count();
   const store::WireStats wire = sum(stores);
-  tell(report, seconds, wire);
+  // Of a run that was refused before it began, the refusal says it all.
+  if (!report.ended_early || report.counts.selected > 0) tell(report, seconds, wire);
   if (report.ended_early) {
     Error error = *report.ended_early;
-    if (journal_) error.message += fmt::format("; continue with: sluice jobs resume {}", id());
+    if (report.resumable) error.message += fmt::format("; continue with: sluice jobs resume {}", id());
     context_.console.error(error);
   }
   if (invocation_.on("json") && plan_.json_to_stdout) {

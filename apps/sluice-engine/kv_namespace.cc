@@ -92,7 +92,7 @@ io::Task<ExitCode> remove(Context& context, const Invocation& invocation) {
                                   printable(found->title), found->id, opened->backend->description()));
     if (!yes) co_return report_error(context, yes.error());
     if (!*yes) {
-      co_return report_error(context, {ErrorCode::interrupted, Retry::never, std::nullopt,
+      co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
                                        "not confirmed: nothing was deleted"});
     }
   }

@@ -113,7 +113,7 @@ io::Task<ExitCode> put(Context& context, const Invocation& invocation) {
     auto yes = co_await context.console.confirm(
         context.stop, fmt::format("Put key \"{}\" into {}?", printable(entry.key), kv->description()));
     if (!yes) co_return report_error(context, yes.error());
-    if (!*yes) co_return report_error(context, {ErrorCode::interrupted, Retry::never, std::nullopt,
+    if (!*yes) co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
                                                 "not confirmed: nothing was written"});
   }
   auto answer = co_await kv->store->put(std::span(&entry, 1));

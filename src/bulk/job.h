@@ -51,6 +51,7 @@ struct Report {
   std::optional<Error> ended_early;    // a stop, a deadline, or an error that concerns the whole run
   std::vector<FailureReason> reasons;  // most frequent first
   std::vector<std::string> skipped_keys;  // some of the keys that were not there
+  bool resumable = false;  // ended early, and the journal can take it on from there
   std::string failure_file;            // holds the failed keys, as --keys-file takes them; or empty
 };
 

@@ -118,15 +118,22 @@ Report JobRun::finish() {
                            "please report this",
                            counts_.selected, counts_.done, counts_.failed, counts_.skipped)});
   }
+  // What was refused before anything was done would be refused again.
+  const bool refused = ended_early_ && counts_.done == 0 &&
+                       (ended_early_->code == ErrorCode::invalid_argument ||
+                        ended_early_->code == ErrorCode::conflict);
+  const bool resumable = job_.journal != nullptr && ended_early_ && !refused;
   if (job_.journal != nullptr) {
-    const auto closed = ended_early_ ? job_.journal->stopped(ended_early_->message)
-                                     : job_.journal->finish(JobState::finished, "");
+    const auto closed = resumable ? job_.journal->stopped(ended_early_->message)
+                        : refused ? job_.journal->finish(JobState::failed, ended_early_->message)
+                                  : job_.journal->finish(JobState::finished, "");
     if (!closed) end_early(closed.error());
   }
   return Report{.counts = counts_,
                 .ended_early = ended_early_,
                 .reasons = failures_.reasons(),
                 .skipped_keys = skipped_keys_,
+                .resumable = resumable,
                 .failure_file = failures_.path()};
 }
 
