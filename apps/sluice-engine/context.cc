@@ -41,6 +41,10 @@ std::optional<Setting> Context::setting(std::string_view variable) const {
   return find_setting(variable, invocation, config, environment);
 }
 
+RunGuard Context::guard() {
+  return {loop, stop, console, invocation.duration("deadline")};
+}
+
 store::Environment Context::store_environment() {
   flow::Gate::Options gate;
   gate.concurrency = invocation.count("concurrency").value_or(10);

@@ -14,6 +14,7 @@
 #include "folders.h"
 #include "io/stop.h"
 #include "io/task.h"
+#include "signals.h"
 #include "store/registry.h"
 #include "telemetry/log.h"
 
@@ -27,6 +28,9 @@ struct Context {
   // The value of a setting by the name of its environment variable, from flag, environment or config
   // file; none if it is not set anywhere.
   [[nodiscard]] std::optional<Setting> setting(std::string_view variable) const;
+
+  // Watches for signals and the --deadline as long as it exists.
+  [[nodiscard]] RunGuard guard();
 
   // What a backend needs. Valid as long as the context.
   [[nodiscard]] store::Environment store_environment();

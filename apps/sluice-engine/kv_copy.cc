@@ -61,6 +61,7 @@ io::Task<ExitCode> run_copy(Context& context, const Invocation& invocation) {
 }  // namespace
 
 ExitCode run_kv_copy(Context& context, const Invocation& invocation) {
+  const RunGuard guard = context.guard();
   return context.loop.run(run_copy(context, invocation));
 }
 

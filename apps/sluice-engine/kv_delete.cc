@@ -77,6 +77,7 @@ io::Task<ExitCode> run_delete(Context& context, const Invocation& invocation) {
 }  // namespace
 
 ExitCode run_kv_delete(Context& context, const Invocation& invocation) {
+  const RunGuard guard = context.guard();
   return context.loop.run(run_delete(context, invocation));
 }
 

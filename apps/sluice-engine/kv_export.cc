@@ -2,6 +2,7 @@
 #include "bulk/export.h"
 
 #include <boost/json.hpp>
+#include <filesystem>
 #include <utility>
 
 #include "base/utf8.h"
@@ -13,6 +14,15 @@
 namespace sluice::cli {
 
 namespace {
+
+// Whether a job that was killed had given its file the name already, and only not written so.
+bool already_complete(const KvJob& job, const std::string& file) {
+  const bulk::Checkpoint* from = job.resumed_from();
+  if (from == nullptr || !from->position.end) return false;
+  std::error_code error;
+  return !std::filesystem::exists(bulk::Output::temporary_name(file, job.id()), error) &&
+         std::filesystem::file_size(file, error) >= from->output_bytes && !error;
+}
 
 io::Task<ExitCode> run_export(Context& context, const Invocation& invocation) {
   auto kv = co_await open_store(context, source_place(context, invocation));
@@ -31,6 +41,14 @@ io::Task<ExitCode> run_export(Context& context, const Invocation& invocation) {
                            .json_to_stdout = !to_stdout});
   if (!job) co_return report_error(context, job.error());
   const bulk::Checkpoint* from = (*job)->resumed_from();
+  if (already_complete(**job, file)) {
+    bulk::Report report;
+    report.counts = from->counts;
+    if (auto closed = (*job)->job().journal->finish(bulk::JobState::finished, ""); !closed) {
+      co_return report_error(context, closed.error());
+    }
+    co_return (*job)->finish(report, {&*kv}, {{"namespace", kv->in.title}, {"output", file}});
+  }
   auto output = open_output(invocation, (*job)->id(), from != nullptr ? from->output_bytes : 0);
   if (!output) co_return report_error(context, output.error());
 
@@ -50,6 +68,7 @@ io::Task<ExitCode> run_export(Context& context, const Invocation& invocation) {
 }  // namespace
 
 ExitCode run_kv_export(Context& context, const Invocation& invocation) {
+  const RunGuard guard = context.guard();
   return context.loop.run(run_export(context, invocation));
 }
 

@@ -18,7 +18,6 @@ namespace {
 io::Task<ExitCode> get_one(Context& context, const Invocation& invocation) {
   auto kv = co_await open_store(context, source_place(context, invocation));
   if (!kv) co_return report_error(context, kv.error());
-  const SignalStop signals(context.loop.executor(), context.stop, context.console);
   const std::string_view key = invocation.arguments().front();
   auto answer = co_await kv->store->get_exact(std::span(&key, 1));
   if (!answer) co_return report_error(context, answer.error());
@@ -90,6 +89,7 @@ io::Task<ExitCode> get_some(Context& context, const Invocation& invocation) {
 }  // namespace
 
 ExitCode run_kv_get(Context& context, const Invocation& invocation) {
+  const RunGuard guard = context.guard();
   const bool bare = invocation.arguments().size() == 1 && !invocation.on("json") &&
                     !invocation.on("metadata") && !invocation.value("format") &&
                     !selection_from(invocation).selects_something();

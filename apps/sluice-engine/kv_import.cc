@@ -70,6 +70,7 @@ io::Task<ExitCode> run_import(Context& context, const Invocation& invocation) {
 }  // namespace
 
 ExitCode run_kv_import(Context& context, const Invocation& invocation) {
+  const RunGuard guard = context.guard();
   return context.loop.run(run_import(context, invocation));
 }
 

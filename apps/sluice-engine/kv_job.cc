@@ -84,16 +84,11 @@ KvJob::KvJob(Context& context, const Invocation& invocation, JobPlan plan)
     : context_(context),
       invocation_(invocation),
       plan_(std::move(plan)),
-      signals_(context.loop.executor(), context.stop, context.console),
       retrier_(context.stop, {}, std::random_device{}()),
       display_(context.loop.executor(), context.progress, context.console,
                progress_style(invocation.value("progress").value_or("auto"), invocation.on("json"),
                               context.console)),
-      begun_(io::Clock::now()) {
-  if (const auto deadline = invocation.duration("deadline")) {
-    deadline_.emplace(context.loop.executor(), context.stop, *deadline);
-  }
-}
+      begun_(io::Clock::now()) {}
 
 Result<std::unique_ptr<KvJob>> KvJob::begin(Context& context, const Invocation& invocation,
                                             const JobPlan& plan) {

@@ -13,7 +13,6 @@
 #include "context.h"
 #include "kv_store.h"
 #include "progress_display.h"
-#include "signals.h"
 
 namespace sluice::cli {
 
@@ -29,7 +28,7 @@ struct JobPlan {
   bool json_to_stdout = true;  // with --json, the report is the result
 };
 
-// Surrounds one bulk operation: signals and the deadline, the journal (a new one, or with --resume the
+// Surrounds one bulk operation: the journal (a new one, or with --resume the
 // one of the unfinished job that asked for the same), the display, and at the end the report.
 class KvJob {
  public:
@@ -61,8 +60,6 @@ class KvJob {
   Context& context_;
   const Invocation& invocation_;
   JobPlan plan_;
-  SignalStop signals_;
-  std::optional<DeadlineStop> deadline_;
   flow::Retrier retrier_;
   std::optional<bulk::JobLog> journal_;
   std::unique_ptr<bulk::Job> job_;

@@ -118,6 +118,7 @@ io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
 }  // namespace
 
 ExitCode run_kv_list(Context& context, const Invocation& invocation) {
+  const RunGuard guard = context.guard();
   return context.loop.run(list(context, invocation));
 }
 

@@ -5,7 +5,6 @@
 #include "base/utf8.h"
 #include "commands.h"
 #include "kv_store.h"
-#include "signals.h"
 #include "table.h"
 
 namespace sluice::cli {
@@ -19,7 +18,6 @@ std::string json_line(const store::Namespace& one) {
 io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
   auto opened = open_backend(context, store_url(context, invocation));
   if (!opened) co_return report_error(context, opened.error());
-  const SignalStop signals(context.loop.executor(), context.stop, context.console);
   const auto namespaces = co_await opened->backend->namespaces();
   if (!namespaces) co_return report_error(context, namespaces.error());
   if (invocation.on("json")) {
@@ -38,7 +36,6 @@ io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
 io::Task<ExitCode> create(Context& context, const Invocation& invocation) {
   auto opened = open_backend(context, store_url(context, invocation));
   if (!opened) co_return report_error(context, opened.error());
-  const SignalStop signals(context.loop.executor(), context.stop, context.console);
   const std::string& title = invocation.arguments().front();
   if (invocation.on("dry-run")) {
     const auto there = co_await opened->backend->find_namespace(title);
@@ -60,7 +57,6 @@ io::Task<ExitCode> create(Context& context, const Invocation& invocation) {
 io::Task<ExitCode> rename(Context& context, const Invocation& invocation) {
   auto opened = open_backend(context, store_url(context, invocation));
   if (!opened) co_return report_error(context, opened.error());
-  const SignalStop signals(context.loop.executor(), context.stop, context.console);
   const auto found = co_await opened->backend->find_namespace(invocation.arguments()[0]);
   if (!found) co_return report_error(context, found.error());
   const std::string& title = invocation.arguments()[1];
@@ -83,7 +79,6 @@ io::Task<ExitCode> remove(Context& context, const Invocation& invocation) {
   }
   auto opened = open_backend(context, store_url(context, invocation));
   if (!opened) co_return report_error(context, opened.error());
-  const SignalStop signals(context.loop.executor(), context.stop, context.console);
   const auto found = co_await opened->backend->find_namespace(invocation.arguments()[0]);
   if (!found) co_return report_error(context, found.error());
   if (!sure) {
@@ -109,15 +104,19 @@ io::Task<ExitCode> remove(Context& context, const Invocation& invocation) {
 }  // namespace
 
 ExitCode run_kv_namespace_list(Context& context, const Invocation& invocation) {
+  const RunGuard guard = context.guard();
   return context.loop.run(list(context, invocation));
 }
 ExitCode run_kv_namespace_create(Context& context, const Invocation& invocation) {
+  const RunGuard guard = context.guard();
   return context.loop.run(create(context, invocation));
 }
 ExitCode run_kv_namespace_rename(Context& context, const Invocation& invocation) {
+  const RunGuard guard = context.guard();
   return context.loop.run(rename(context, invocation));
 }
 ExitCode run_kv_namespace_delete(Context& context, const Invocation& invocation) {
+  const RunGuard guard = context.guard();
   return context.loop.run(remove(context, invocation));
 }
 

@@ -1,7 +1,10 @@
 // sluice kv put
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/json.hpp>
 #include <cerrno>
 #include <utility>
@@ -11,7 +14,6 @@
 #include "base/utf8.h"
 #include "commands.h"
 #include "kv_store.h"
-#include "signals.h"
 #include "store/limits.h"
 
 namespace sluice::cli {
@@ -25,46 +27,76 @@ Error usage(std::string message) {
   return {ErrorCode::invalid_argument, Retry::never, std::nullopt, std::move(message)};
 }
 
-// As it is: a compressed file is a value like any other.
-Result<std::string> read_all(const std::string& path) {
+// Closes what it has opened.
+struct File {
+  int descriptor;
+  bool owned;
+  ~File() {
+    if (owned) ::close(descriptor);
+  }
+};
+
+// Reads to the end, as it is: a compressed file is a value like any other. Waits for a pipe or a
+// terminal on the loop, so that a stop ends the wait.
+io::Task<Result<std::string>> read_all(io::Stop& stop, std::string path) {
   const bool from_stdin = path == "-";
-  const std::string_view name = from_stdin ? std::string_view("stdin") : std::string_view(path);
-  const int file = from_stdin ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return std::unexpected(system_error(errno, fmt::format("open {}", path)));
-  std::string text;
-  std::vector<char> piece(std::size_t{1} << 16);
-  Result<std::string> result;
-  for (;;) {
-    const ssize_t got = ::read(file, piece.data(), piece.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) result = std::unexpected(system_error(errno, fmt::format("read {}", name)));
-    if (got <= 0) break;
-    text.append(piece.data(), static_cast<std::size_t>(got));
-    if (text.size() > kLargestValue) {
-      result = fail(ErrorCode::too_large, "{} is larger than 1 GiB", name);
-      break;
+  const std::string name = from_stdin ? "stdin" : path;
+  const File file{from_stdin ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC), !from_stdin};
+  if (file.descriptor < 0) co_return std::unexpected(system_error(errno, fmt::format("open {}", path)));
+  struct stat status {};
+  const bool may_wait = ::fstat(file.descriptor, &status) == 0 && !S_ISREG(status.st_mode);
+  using Descriptor = boost::asio::posix::basic_stream_descriptor<io::Executor>;
+  std::optional<Descriptor> waiting;
+  std::optional<io::Stop::Listener> on_stop;
+  if (may_wait) {
+    const io::Executor executor = co_await boost::asio::this_coro::executor;
+    boost::system::error_code unsupported;  // /dev/null and the like never wait
+    Descriptor descriptor(executor);
+    descriptor.assign(::dup(file.descriptor), unsupported);
+    if (!unsupported) {
+      waiting.emplace(std::move(descriptor));
+      on_stop.emplace(stop, [&waiting] { waiting->cancel(); });
     }
   }
-  if (!from_stdin) ::close(file);
-  if (result) result = std::move(text);
-  return result;
+  std::string text;
+  std::vector<char> piece(std::size_t{1} << 16);
+  for (;;) {
+    if (waiting) {
+      boost::system::error_code error;
+      co_await waiting->async_wait(Descriptor::wait_read, boost::asio::redirect_error(io::use_task, error));
+    }
+    if (stop.requested()) co_return std::unexpected(stop.reason());
+    const ssize_t got = ::read(file.descriptor, piece.data(), piece.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) co_return std::unexpected(system_error(errno, fmt::format("read {}", name)));
+    if (got == 0) co_return text;
+    text.append(piece.data(), static_cast<std::size_t>(got));
+    if (text.size() > kLargestValue) {
+      co_return fail(ErrorCode::too_large, "{} is larger than 1 GiB, the longest value", name);
+    }
+  }
 }
 
-Result<std::string> value_from(const Invocation& invocation) {
+io::Task<Result<std::string>> value_from(Context& context, const Invocation& invocation) {
   const auto arguments = invocation.arguments();
   const auto file = invocation.value("file");
   if (file && arguments.size() > 1) {
-    return std::unexpected(usage("the value is given twice: as an argument and with --file"));
+    co_return std::unexpected(usage("the value is given twice: as an argument and with --file"));
   }
-  const bool from_file = file || arguments.size() < 2 || arguments[1] == "-";
-  Result<std::string> value =
-      from_file ? read_all(file ? *file : std::string("-")) : Result<std::string>(arguments[1]);
-  if (!value || !invocation.on("base64")) return value;
+  Result<std::string> value;
+  if (file || arguments.size() < 2 || arguments[1] == "-") {
+    value = co_await read_all(context.stop, file.value_or("-"));
+  } else {
+    value = arguments[1];
+  }
+  if (!value || !invocation.on("base64")) co_return value;
   // A file made by a tool of the shell ends with a line feed.
   while (value->ends_with('\n') || value->ends_with('\r')) value->pop_back();
   auto bytes = decode_base64(*value);
-  if (!bytes) return std::unexpected(usage(fmt::format("the value is not base64: {}", bytes.error().message)));
-  return bytes;
+  if (!bytes) {
+    co_return std::unexpected(usage(fmt::format("the value is not base64: {}", bytes.error().message)));
+  }
+  co_return bytes;
 }
 
 Result<std::int64_t> expiration_from(const Invocation& invocation) {
@@ -97,13 +129,12 @@ io::Task<ExitCode> put(Context& context, const Invocation& invocation) {
   place.create = invocation.on("create-namespace");
   auto kv = co_await open_store(context, place, invocation.on("dry-run"));
   if (!kv) co_return report_error(context, kv.error());
-  const SignalStop signals(context.loop.executor(), context.stop, context.console);
   // The cheap checks first: the value may have to be typed.
   store::EntryView entry{.key = invocation.arguments().front(), .metadata = metadata, .expiration = *expiration};
   if (auto fits = store::check_entry(kv->store->capabilities(), entry, store::unix_now()); !fits) {
     co_return report_error(context, fits.error());
   }
-  const auto value = value_from(invocation);
+  const auto value = co_await value_from(context, invocation);
   if (!value) co_return report_error(context, value.error());
   entry.value = *value;
   if (invocation.on("interactive") && !invocation.on("yes")) {
@@ -134,6 +165,7 @@ io::Task<ExitCode> put(Context& context, const Invocation& invocation) {
 }  // namespace
 
 ExitCode run_kv_put(Context& context, const Invocation& invocation) {
+  const RunGuard guard = context.guard();
   return context.loop.run(put(context, invocation));
 }
 

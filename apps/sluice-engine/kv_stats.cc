@@ -63,6 +63,7 @@ io::Task<ExitCode> run_stats(Context& context, const Invocation& invocation) {
 }  // namespace
 
 ExitCode run_kv_stats(Context& context, const Invocation& invocation) {
+  const RunGuard guard = context.guard();
   return context.loop.run(run_stats(context, invocation));
 }
 

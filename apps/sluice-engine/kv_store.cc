@@ -58,12 +58,13 @@ io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, 
     auto found = co_await kv.opened.backend->find_namespace(name);
     if (!found && found.error().code == ErrorCode::not_found && place.create) {
       if (dry_run) {
-        co_return fail(ErrorCode::not_found,
-                       "{} has no namespace \"{}\" yet: a dry run does not create it",
-                       kv.opened.backend->description(), printable(name));
+        // Nothing is read from it or written to it.
+        context.console.say("would create namespace \"{}\"", printable(name));
+        found = store::Namespace{.id = "(to be created)", .title = name};
+      } else {
+        found = co_await kv.opened.backend->create_namespace(name);
+        if (found) context.console.say("created namespace \"{}\"", printable(name));
       }
-      found = co_await kv.opened.backend->create_namespace(name);
-      if (found) context.console.say("created namespace \"{}\"", printable(name));
     }
     if (!found) co_return std::unexpected(found.error());
     kv.in = std::move(*found);

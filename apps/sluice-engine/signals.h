@@ -32,4 +32,19 @@ class DeadlineStop {
   io::Timer timer_;
 };
 
+// What may end a command early: signals and --deadline. Made first thing in a command that waits for
+// anything, so that the deadline covers all of it.
+class RunGuard {
+ public:
+  RunGuard(io::Loop& loop, io::Stop& stop, Console& console,
+           std::optional<std::chrono::milliseconds> deadline)
+      : signals_(loop.executor(), stop, console) {
+    if (deadline) deadline_.emplace(loop.executor(), stop, *deadline);
+  }
+
+ private:
+  SignalStop signals_;
+  std::optional<DeadlineStop> deadline_;
+};
+
 }  // namespace sluice::cli

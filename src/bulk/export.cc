@@ -39,6 +39,10 @@ class Exporter {
     if (!run_.ending()) writer_.end(buffer_);
     // What has been received is written even when the run ends early: the journal then speaks of it.
     if (auto written = co_await write_out(); !written) run_.end_early(written.error());
+    // Before the journal says that the job is finished.
+    if (!run_.ending()) {
+      if (auto completed = co_await output_.complete(); !completed) run_.end_early(completed.error());
+    }
     co_return run_.finish();
   }
 

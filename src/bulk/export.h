@@ -17,8 +17,8 @@ struct ExportOptions {
 
 // Writes the entries in the order of the listing, while the listing goes on. The values come with it
 // where the store can do that; elsewhere in batches, several at a time. A resumed job continues the
-// output behind the entries of its checkpoint: the result is that of an uninterrupted run. The caller
-// completes the output if the report is complete.
+// output behind the entries of its checkpoint: the result is that of an uninterrupted run. If the
+// run is complete, so is the output; else the caller keeps or discards it.
 //
 // Costs, against a remote store of N keys of which M match: N / list_page requests to list, plus
 // M / get_keys for the values (M if exact).

@@ -56,7 +56,7 @@ Result<std::unique_ptr<Output>> Output::to_file(const std::string& path, std::st
     if (descriptor < 0) return std::unexpected(system_error(errno, fmt::format("open {}", path)));
     return std::unique_ptr<Output>(new Output(descriptor, target, "", 0));
   }
-  std::string temporary = fmt::format("{}.{}.partial", target, mark);
+  std::string temporary = temporary_name(path, mark);
   const int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (descriptor < 0) return std::unexpected(system_error(errno, fmt::format("create {}", temporary)));
   std::unique_ptr<Output> output(new Output(descriptor, target, std::move(temporary), keep));
@@ -70,6 +70,10 @@ Result<std::unique_ptr<Output>> Output::to_file(const std::string& path, std::st
     return std::unexpected(system_error(errno, fmt::format("cut {}", output->temporary_)));
   }
   return output;
+}
+
+std::string Output::temporary_name(const std::string& path, std::string_view mark) {
+  return fmt::format("{}.{}.partial", resolved(path), mark);
 }
 
 Output::~Output() {

@@ -28,6 +28,8 @@ class Output {
   // `keep` bytes of what a file of that temporary name holds are kept, the rest is cut off.
   static Result<std::unique_ptr<Output>> to_file(const std::string& path, std::string_view mark,
                                                  std::uint64_t keep = 0);
+  // The temporary name for `path`.
+  static std::string temporary_name(const std::string& path, std::string_view mark);
   ~Output();
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
