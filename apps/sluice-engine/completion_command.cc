@@ -1,7 +1,6 @@
 #include "base/completion.h"
 #include "base/json_text.h"
 #include "commands.h"
-#include "commands.h"
 
 namespace sluice::cli {
 

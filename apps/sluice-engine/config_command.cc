@@ -16,7 +16,6 @@
 #include "base/utf8.h"
 #include "commands.h"
 #include "kv_store.h"
-#include "commands.h"
 #include "table.h"
 
 namespace sluice::cli {

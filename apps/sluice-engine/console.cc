@@ -40,7 +40,9 @@ void die_of_broken_pipe() {
   std::_Exit(static_cast<int>(ExitCode::failed));
 }
 
-void print(std::string_view text) { write_to(STDOUT_FILENO, text); }
+void print(std::string_view text) {
+  write_to(STDOUT_FILENO, text);
+}
 
 Console::Console(const Options& options)
     : options_(options),
@@ -51,7 +53,7 @@ Console::Console(const Options& options)
                (options.color == Color::automatic && stderr_is_terminal_ && !options.no_color)) {}
 
 std::size_t Console::width() const {
-  struct winsize size {};
+  struct winsize size{};
   if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
   return 80;
 }
@@ -68,7 +70,9 @@ void Console::line(std::string_view color, std::string_view text) {
   write_to(STDERR_FILENO, out);
 }
 
-void Console::error(const Error& error) { line("\x1b[31m", fmt::format("sluice: {}", error.message)); }
+void Console::error(const Error& error) {
+  line("\x1b[31m", fmt::format("sluice: {}", error.message));
+}
 
 void Console::set_bar(std::string bar) {
   if (bar.empty() && bar_.empty()) return;

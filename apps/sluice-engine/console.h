@@ -1,5 +1,5 @@
-// Console: what a person reads. Results go to stdout through bulk::Output or `print`; everything else
-// goes to stderr through this.
+// Console: what a person reads. Results go to stdout through bulk::Output or `print`; everything
+// else goes to stderr through this.
 #pragma once
 
 #include <fmt/format.h>
@@ -15,8 +15,8 @@ namespace sluice::cli {
 
 enum class Color : std::uint8_t { automatic, always, never };
 
-// Writes messages to stderr and asks questions. A progress bar that is drawn stays below the messages:
-// it is wiped before one and drawn again later (`set_bar`).
+// Writes messages to stderr and asks questions. A progress bar that is drawn stays below the
+// messages: it is wiped before one and drawn again later (`set_bar`).
 class Console {
  public:
   struct Options {
@@ -54,8 +54,8 @@ class Console {
   // "sluice: message".
   void error(const Error& error);
 
-  // Asks a yes-or-no question; anything but y or yes is a no. Ends with the stop's reason when one is
-  // requested. Requires interactive().
+  // Asks a yes-or-no question; anything but y or yes is a no. Ends with the stop's reason when one
+  // is requested. Requires interactive().
   io::Task<Result<bool>> confirm(io::Stop& stop, std::string question);
 
   // Shows `bar` in place of the last one; empty removes it.

@@ -25,8 +25,8 @@ namespace sluice::cli {
 struct Context {
   Context(const Invocation& invocation, Config file, std::string file_path, Getenv getenv);
 
-  // The value of a setting by the name of its environment variable, from flag, environment or config
-  // file; none if it is not set anywhere.
+  // The value of a setting by the name of its environment variable, from flag, environment or
+  // config file; none if it is not set anywhere.
   [[nodiscard]] std::optional<Setting> setting(std::string_view variable) const;
 
   // Watches for signals and the --deadline as long as it exists.

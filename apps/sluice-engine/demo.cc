@@ -39,7 +39,8 @@ struct Step {
   Outcome outcome;
 };
 
-// Nothing of the environment may lead the demo's commands to another store, or change how they work.
+// Nothing of the environment may lead the demo's commands to another store, or change how they
+// work.
 std::vector<std::string> clean_environment() {
   std::vector<std::string> kept;
   for (char** variable = environ; *variable != nullptr; ++variable) {
@@ -68,8 +69,8 @@ Result<Outcome> run_engine(std::vector<std::string> words) {
   ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
   const auto begun = std::chrono::steady_clock::now();
   pid_t child = 0;
-  const int failed = ::posix_spawn(&child, "/proc/self/exe", &actions, nullptr, pointers(words).data(),
-                                   pointers(environment).data());
+  const int failed = ::posix_spawn(&child, "/proc/self/exe", &actions, nullptr,
+                                   pointers(words).data(), pointers(environment).data());
   ::posix_spawn_file_actions_destroy(&actions);
   ::close(ends[1]);
   if (failed != 0) {
@@ -94,11 +95,10 @@ Result<Outcome> run_engine(std::vector<std::string> words) {
   }
   ::close(ends[0]);
   int status = 0;
-  struct rusage usage {};
+  struct rusage usage{};
   while (::wait4(child, &status, 0, &usage) < 0 && errno == EINTR) {
   }
-  outcome.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   outcome.peak_memory = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
   outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return outcome;
@@ -136,13 +136,15 @@ class Demo {
       return done;
     }
     if (auto holds = check_store(counts_.entries); !holds) return holds;
-    if (auto done = command("list --search", {"kv", "list"},
-                            {"--search", search, "--metadata", "--format", "ndjson"}, counts_.with_search);
+    if (auto done =
+            command("list --search", {"kv", "list"},
+                    {"--search", search, "--metadata", "--format", "ndjson"}, counts_.with_search);
         !done) {
       return done;
     }
-    if (auto done = command("export --prefix", {"kv", "export"}, {"--prefix", prefix, "--json", "-o", output_},
-                            counts_.with_prefix, "done");
+    if (auto done =
+            command("export --prefix", {"kv", "export"},
+                    {"--prefix", prefix, "--json", "-o", output_}, counts_.with_prefix, "done");
         !done) {
       return done;
     }
@@ -152,11 +154,13 @@ class Demo {
       return done;
     }
     if (auto holds = check_store(counts_.entries); !holds) return holds;
-    if (auto done = command("delete", {"kv", "delete"}, with(tag, {"--yes", "--json"}), counts_.with_tag, "done");
+    if (auto done = command("delete", {"kv", "delete"}, with(tag, {"--yes", "--json"}),
+                            counts_.with_tag, "done");
         !done) {
       return done;
     }
-    if (auto done = command("stats", {"kv", "stats"}, {"--json"}, counts_.entries - counts_.with_tag, "entries");
+    if (auto done = command("stats", {"kv", "stats"}, {"--json"},
+                            counts_.entries - counts_.with_tag, "entries");
         !done) {
       return done;
     }
@@ -176,7 +180,8 @@ class Demo {
     for (const Step& step : steps_) {
       const double rate = static_cast<double>(step.rows) / std::max(step.outcome.seconds, 1e-3);
       table.add({step.what, format_count(step.rows), fmt::format("{:.2f}", step.outcome.seconds),
-                 format_count(static_cast<std::uint64_t>(rate)), format_bytes(step.outcome.peak_memory)});
+                 format_count(static_cast<std::uint64_t>(rate)),
+                 format_bytes(step.outcome.peak_memory)});
     }
     return table.text();
   }
@@ -184,10 +189,11 @@ class Demo {
   [[nodiscard]] std::string table_json() const {
     std::string lines;
     for (const Step& step : steps_) {
-      lines += boost::json::serialize(boost::json::object{{"step", step.what},
-                                                          {"rows", step.rows},
-                                                          {"milliseconds", static_cast<std::int64_t>(step.outcome.seconds * 1000)},
-                                                          {"peak_memory_bytes", step.outcome.peak_memory}}) +
+      lines += boost::json::serialize(boost::json::object{
+                   {"step", step.what},
+                   {"rows", step.rows},
+                   {"milliseconds", static_cast<std::int64_t>(step.outcome.seconds * 1000)},
+                   {"peak_memory_bytes", step.outcome.peak_memory}}) +
                "\n";
     }
     return lines;
@@ -210,13 +216,14 @@ class Demo {
     std::error_code error;
     std::filesystem::create_directories(folder_, error);
     ::chmod(folder_.c_str(), 0700);
-    struct stat status {};
+    struct stat status{};
     if (::lstat(store_.c_str(), &status) != 0) return {};
-    const auto mine = run_engine({"kv", "namespace", "list", "--json", "--quiet", "--store", "sqlite:" + store_});
+    const auto mine =
+        run_engine({"kv", "namespace", "list", "--json", "--quiet", "--store", "sqlite:" + store_});
     if (!mine) return std::unexpected(mine.error());
     if (mine->exit_code != 0) {
-      return fail(ErrorCode::conflict, "{} is not a store of Sluice: move it away, the demo needs that name",
-                  store_);
+      return fail(ErrorCode::conflict,
+                  "{} is not a store of Sluice: move it away, the demo needs that name", store_);
     }
     for (const std::string_view ending : {"", "-wal", "-shm"}) {
       ::unlink((store_ + std::string(ending)).c_str());
@@ -224,7 +231,7 @@ class Demo {
     return {};
   }
   [[nodiscard]] bool has_store() const {
-    struct stat status {};
+    struct stat status{};
     return ::lstat(store_.c_str(), &status) == 0;
   }
   [[nodiscard]] const std::string& store() const { return store_; }
@@ -234,7 +241,8 @@ class Demo {
     return fmt::format("--store {} --namespace demo", shell_quoted("sqlite:" + store_));
   }
 
-  static std::vector<std::string> with(std::vector<std::string> first, std::vector<std::string> second) {
+  static std::vector<std::string> with(std::vector<std::string> first,
+                                       std::vector<std::string> second) {
     first.insert(first.end(), second.begin(), second.end());
     return first;
   }
@@ -253,7 +261,7 @@ class Demo {
     Step step{.what = "generate", .rows = counts_.entries, .outcome = {}};
     step.outcome.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-    struct rusage usage {};
+    struct rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
     step.outcome.peak_memory = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
     steps_.push_back(std::move(step));
@@ -262,8 +270,9 @@ class Demo {
 
   // Prints and runs a command; it has to succeed and to concern `expected` entries: the number in
   // `field` of its JSON result, or without one the lines that it writes.
-  Result<> command(std::string what, const std::vector<std::string>& path, const std::vector<std::string>& rest,
-                   std::uint64_t expected, std::string_view field = {}) {
+  Result<> command(std::string what, const std::vector<std::string>& path,
+                   const std::vector<std::string>& rest, std::uint64_t expected,
+                   std::string_view field = {}) {
     const std::vector<std::string> all = words(path, rest);
     std::string line = "sluice";
     for (const std::string& word : all) line += " " + shell_quoted(word);
@@ -272,9 +281,11 @@ class Demo {
     auto outcome = run_engine(all);
     if (!outcome) return std::unexpected(outcome.error());
     if (outcome->exit_code != 0) {
-      return fail(ErrorCode::protocol, "the demo stops: `{}` ended with exit code {}", line, outcome->exit_code);
+      return fail(ErrorCode::protocol, "the demo stops: `{}` ended with exit code {}", line,
+                  outcome->exit_code);
     }
-    const std::uint64_t rows = field.empty() ? outcome->lines : number_in(*outcome, field).value_or(0);
+    const std::uint64_t rows =
+        field.empty() ? outcome->lines : number_in(*outcome, field).value_or(0);
     // What the person who copies the command would see on stdout.
     context_.console.say("{}", field.empty() ? fmt::format("{}", rows) : outcome->last_line);
     if (auto right = check(what, rows, expected); !right) return right;
@@ -291,8 +302,8 @@ class Demo {
 
   static Result<> check(std::string_view what, std::uint64_t got, std::uint64_t expected) {
     if (got == expected) return {};
-    return fail(ErrorCode::protocol, "the demo stops: {}: {}, but it must be {}", what, format_count(got),
-                format_count(expected));
+    return fail(ErrorCode::protocol, "the demo stops: {}: {}, but it must be {}", what,
+                format_count(got), format_count(expected));
   }
 
   Context& context_;
@@ -311,9 +322,10 @@ ExitCode run_demo(Context& context, const Invocation& invocation) {
   Demo demo(context, invocation);
   if (demo.has_store() && !invocation.on("yes")) {
     if (!context.console.interactive()) {
-      return report_error(context, {ErrorCode::invalid_argument, Retry::never, std::nullopt,
-                                    fmt::format("{} is there from an earlier demo: --yes replaces it",
-                                                demo.store())});
+      return report_error(
+          context,
+          {ErrorCode::invalid_argument, Retry::never, std::nullopt,
+           fmt::format("{} is there from an earlier demo: --yes replaces it", demo.store())});
     }
     const auto yes = context.loop.run(context.console.confirm(
         context.stop, fmt::format("Replace {}, the store of an earlier demo?", demo.store())));

@@ -12,8 +12,8 @@ namespace sluice::cli {
 namespace {
 
 constexpr std::size_t kPiece = std::size_t{1} << 20;
-constexpr std::array<std::string_view, 8> kCities{"Oslo",   "Lisbon", "Reykjavik", "Turin",
-                                                  "Kyoto",  "Quito",  "Tbilisi",   "Bergen"};
+constexpr std::array<std::string_view, 8> kCities{"Oslo",  "Lisbon", "Reykjavik", "Turin",
+                                                  "Kyoto", "Quito",  "Tbilisi",   "Bergen"};
 constexpr std::array<std::string_view, 3> kStatus{"active", "idle", "closed"};
 constexpr std::array<std::string_view, 4> kPlans{"free", "pro", "team", "enterprise"};
 
@@ -50,12 +50,13 @@ Result<DemoCounts> write_demo_entries(const std::string& path, std::uint64_t ent
     const std::string_view city = kCities[chance % kCities.size()];
     const bool stale = (chance >> 8) % 10 == 0;
     const std::string_view plan = kPlans[(chance >> 16) % kPlans.size()];
-    fmt::format_to(std::back_inserter(text),
-                   R"({{"key":"{}","value":"{{\"visits\":{},\"plan\":\"{}\"}}","metadata":{{"tags":["{}"{}],)"
-                   R"("status":"{}","owner":{{"name":"User {}","home":{{"city":"{}"}}}}}}}})"
-                   "\n",
-                   key, (chance >> 24) % 1000, plan, plan, stale ? ",\"stale\"" : "",
-                   kStatus[(chance >> 40) % kStatus.size()], i, city);
+    fmt::format_to(
+        std::back_inserter(text),
+        R"({{"key":"{}","value":"{{\"visits\":{},\"plan\":\"{}\"}}","metadata":{{"tags":["{}"{}],)"
+        R"("status":"{}","owner":{{"name":"User {}","home":{{"city":"{}"}}}}}}}})"
+        "\n",
+        key, (chance >> 24) % 1000, plan, plan, stale ? ",\"stale\"" : "",
+        kStatus[(chance >> 40) % kStatus.size()], i, city);
     ++counts.entries;
     counts.with_search += city == "Reykjavik" ? 1 : 0;
     counts.with_prefix += key.starts_with(kDemoPrefix) ? 1 : 0;

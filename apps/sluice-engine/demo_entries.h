@@ -1,4 +1,5 @@
-// The entries of `sluice demo`: what is in them, and how many of them each of its commands concerns.
+// The entries of `sluice demo`: what is in them, and how many of them each of its commands
+// concerns.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +22,8 @@ struct DemoCounts {
   std::uint64_t with_tag = 0;
 };
 
-// Writes `entries` users as NDJSON to `path`, 0600: keys user:0000000 and on, a JSON value, and metadata
-// with tags, a status and nested objects. The same each time.
+// Writes `entries` users as NDJSON to `path`, 0600: keys user:0000000 and on, a JSON value, and
+// metadata with tags, a status and nested objects. The same each time.
 Result<DemoCounts> write_demo_entries(const std::string& path, std::uint64_t entries);
 
 }  // namespace sluice::cli

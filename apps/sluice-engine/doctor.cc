@@ -18,9 +18,9 @@
 #include "base/timestamp.h"
 #include "base/uri.h"
 #include "base/utf8.h"
+#include "commands.h"
 #include "http/client.h"
 #include "kv_store.h"
-#include "commands.h"
 
 namespace sluice::cli {
 namespace {

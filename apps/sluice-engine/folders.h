@@ -14,9 +14,10 @@ struct Folders {
   std::string state;   // $XDG_STATE_HOME/sluice
   std::string cache;   // $XDG_CACHE_HOME/sluice
 
-  // As the specification says, a variable with a relative path counts as not set. Without $HOME, the
-  // user's own folder is the current one.
-  static Folders from(const std::function<std::optional<std::string>(std::string_view)>& environment);
+  // As the specification says, a variable with a relative path counts as not set. Without $HOME,
+  // the user's own folder is the current one.
+  static Folders from(
+      const std::function<std::optional<std::string>(std::string_view)>& environment);
 
   [[nodiscard]] std::string jobs() const { return state + "/jobs"; }
   [[nodiscard]] std::string config_file() const { return config + "/config.toml"; }

@@ -2,7 +2,6 @@
 #include "base/json_text.h"
 #include "base/version.h"
 #include "commands.h"
-#include "commands.h"
 
 namespace sluice::cli {
 

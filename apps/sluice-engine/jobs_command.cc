@@ -55,10 +55,11 @@ Result<std::string> find_job(const bulk::JobFolder& folder, const std::string& t
   }
   if (matching.size() == 1) return matching.front();
   if (matching.empty()) {
-    return fail(ErrorCode::not_found, "there is no job \"{}\": see `sluice jobs list`", printable(text));
+    return fail(ErrorCode::not_found, "there is no job \"{}\": see `sluice jobs list`",
+                printable(text));
   }
-  return fail(ErrorCode::invalid_argument, "{} jobs fit \"{}\": name one by its whole id", matching.size(),
-              printable(text));
+  return fail(ErrorCode::invalid_argument, "{} jobs fit \"{}\": name one by its whole id",
+              matching.size(), printable(text));
 }
 
 std::vector<std::string> words_of(std::string_view path) {
@@ -86,7 +87,8 @@ ExitCode run_jobs_list(Context& context, const Invocation& invocation) {
                {"FAILED", Table::Align::right},
                {"COMMAND"}});
   for (const bulk::JobSummary& job : jobs) {
-    table.add({job.header.id, std::string(name(job.state)), format_count(job.checkpoint.counts.selected),
+    table.add({job.header.id, std::string(name(job.state)),
+               format_count(job.checkpoint.counts.selected),
                format_count(job.checkpoint.counts.done), format_count(job.checkpoint.counts.failed),
                command_line_of(job)});
   }
@@ -132,8 +134,8 @@ ExitCode run_jobs_resume(Context& context, const Invocation& invocation) {
   if (!id) return report_error(context, id.error());
   const auto job = folder.show(*id);
   if (!job) return report_error(context, job.error());
-  // The flags given now come first of those that tell how, such as --yes and --concurrency; the words of
-  // the job tell what.
+  // The flags given now come first of those that tell how, such as --yes and --concurrency; the
+  // words of the job tell what.
   std::vector<std::string> words = words_of(job->header.command);
   constexpr std::array<std::string_view, 0> kNothing{};
   std::vector<std::string> given = invocation.words(kNothing);
@@ -155,7 +157,8 @@ ExitCode run_jobs_resume(Context& context, const Invocation& invocation) {
   if (!resumed) return report_error(context, resumed.error());
   resumed->use(context.config);
   const CommandFunction function = find_command_function(resumed->path());
-  if (function == nullptr) return report_error(context, usage("the job's command is not known any more"));
+  if (function == nullptr)
+    return report_error(context, usage("the job's command is not known any more"));
   context.resume_job = *id;
   return function(context, *resumed);
 }

@@ -10,10 +10,11 @@
 
 namespace sluice::cli {
 
-Result<KeysArgument> KeysArgument::make(std::span<const std::string> keys, bulk::Selection& selection) {
+Result<KeysArgument> KeysArgument::make(std::span<const std::string> keys,
+                                        bulk::Selection& selection) {
   if (selection.keys_file || selection.all) {
-    return fail(ErrorCode::invalid_argument,
-                "keys were named: leave out {}", selection.all ? "--all-keys" : "--keys-file");
+    return fail(ErrorCode::invalid_argument, "keys were named: leave out {}",
+                selection.all ? "--all-keys" : "--keys-file");
   }
   const int file = ::memfd_create("keys", MFD_CLOEXEC);
   if (file < 0) return std::unexpected(system_error(errno, "keep the keys in memory"));
@@ -21,7 +22,8 @@ Result<KeysArgument> KeysArgument::make(std::span<const std::string> keys, bulk:
   bulk::EntryWriter writer({.format = bulk::Format::keys, .nul = true});
   std::string text;
   for (const std::string& key : keys) {
-    if (key.empty()) return fail(ErrorCode::invalid_argument, "a key is empty: keys have at least one byte");
+    if (key.empty())
+      return fail(ErrorCode::invalid_argument, "a key is empty: keys have at least one byte");
     writer.append({.key = key}, text);
   }
   std::string_view rest = text;

@@ -9,8 +9,9 @@
 
 namespace sluice::cli {
 
-// Holds the keys in a file without a name (a memfd), and points the selection at it, so that keys from
-// the command line pass the same way as those of --keys-file. Keep it as long as the selection is used.
+// Holds the keys in a file without a name (a memfd), and points the selection at it, so that keys
+// from the command line pass the same way as those of --keys-file. Keep it as long as the selection
+// is used.
 class KeysArgument {
  public:
   // Refuses --keys-file beside keys, and --all.

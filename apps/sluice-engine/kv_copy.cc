@@ -1,9 +1,8 @@
 // sluice kv copy
-#include "bulk/copy.h"
-
 #include <boost/json.hpp>
 #include <utility>
 
+#include "bulk/copy.h"
 #include "commands.h"
 #include "kv_job.h"
 #include "kv_store.h"
@@ -29,9 +28,11 @@ io::Task<ExitCode> run_copy(Context& context, const Invocation& invocation) {
   // Opened by its id, a namespace has no name that the copy could take.
   auto to = co_await open_store(context, to_place, dry_run);
   if (!to) co_return report_error(context, to.error());
-  if (from->opened.backend->description() == to->opened.backend->description() && from->in.id == to->in.id) {
-    co_return report_error(context, usage("source and target are the same namespace: name another one with "
-                                          "--to or --to-namespace"));
+  if (from->opened.backend->description() == to->opened.backend->description() &&
+      from->in.id == to->in.id) {
+    co_return report_error(context,
+                           usage("source and target are the same namespace: name another one with "
+                                 "--to or --to-namespace"));
   }
   auto job = KvJob::begin(
       context, invocation,
@@ -46,10 +47,12 @@ io::Task<ExitCode> run_copy(Context& context, const Invocation& invocation) {
     auto yes = co_await context.console.confirm(
         context.stop, fmt::format("Copy from {} to {}?", from->description(), to->description()));
     if (!yes) co_return report_error(context, yes.error());
-    if (!*yes) co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
-                                                "not confirmed: nothing was copied"});
+    if (!*yes)
+      co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
+                                       "not confirmed: nothing was copied"});
   }
-  bulk::CopyOptions options{.selection = selection_from(invocation), .exact = invocation.on("exact")};
+  bulk::CopyOptions options{.selection = selection_from(invocation),
+                            .exact = invocation.on("exact")};
   (*job)->show_progress();
   const bulk::Report report =
       co_await bulk::copy((*job)->job(), *from->store, *to->store, std::move(options));

@@ -16,16 +16,18 @@ namespace {
 
 Error needs_yes(std::string_view what) {
   return {ErrorCode::invalid_argument, Retry::never, std::nullopt,
-          fmt::format("{} needs --yes where nobody can be asked (--dry-run shows what would go)", what)};
+          fmt::format("{} needs --yes where nobody can be asked (--dry-run shows what would go)",
+                      what)};
 }
 
 io::Task<ExitCode> run_delete(Context& context, const Invocation& invocation) {
   bulk::Selection selection = selection_from(invocation);
   if (invocation.arguments().empty() && !selection.selects_something() && !selection.all) {
     co_return report_error(
-        context, {ErrorCode::invalid_argument, Retry::never, std::nullopt,
-                  "nothing is selected: name keys or a selection (--prefix, --search, --keys-file …), "
-                  "or --all-keys to delete every entry"});
+        context,
+        {ErrorCode::invalid_argument, Retry::never, std::nullopt,
+         "nothing is selected: name keys or a selection (--prefix, --search, --keys-file …), "
+         "or --all-keys to delete every entry"});
   }
   const bool dry_run = invocation.on("dry-run");
   const bool sure = dry_run || (invocation.on("yes") && !invocation.on("interactive"));
@@ -33,7 +35,8 @@ io::Task<ExitCode> run_delete(Context& context, const Invocation& invocation) {
     co_return report_error(context, needs_yes("kv delete"));
   }
   // A pattern that does not compile is told before anything is asked of the store.
-  if (auto filter = bulk::Filter::compile(selection); !filter) co_return report_error(context, filter.error());
+  if (auto filter = bulk::Filter::compile(selection); !filter)
+    co_return report_error(context, filter.error());
   std::optional<KeysArgument> keys;
   if (!invocation.arguments().empty()) {
     auto made = KeysArgument::make(invocation.arguments(), selection);
@@ -57,9 +60,8 @@ io::Task<ExitCode> run_delete(Context& context, const Invocation& invocation) {
       co_await (*job)->hide_progress();
       if (matched == 0) co_return Result<>();
       auto yes = co_await context.console.confirm(
-          context.stop,
-          fmt::format("Delete {} {} from {}?", format_count(matched), matched == 1 ? "key" : "keys",
-                      kv->description()));
+          context.stop, fmt::format("Delete {} {} from {}?", format_count(matched),
+                                    matched == 1 ? "key" : "keys", kv->description()));
       if (!yes) co_return std::unexpected(yes.error());
       if (!*yes) {
         co_return fail(ErrorCode::conflict, "not confirmed: nothing was deleted");

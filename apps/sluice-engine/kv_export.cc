@@ -1,11 +1,10 @@
 // sluice kv export
-#include "bulk/export.h"
-
 #include <boost/json.hpp>
 #include <filesystem>
 #include <utility>
 
 #include "base/utf8.h"
+#include "bulk/export.h"
 #include "commands.h"
 #include "kv_job.h"
 #include "kv_output.h"
@@ -30,8 +29,9 @@ io::Task<ExitCode> run_export(Context& context, const Invocation& invocation) {
   const std::string file = invocation.value("output").value_or("");
   const bool to_stdout = file.empty() || file == "-";
   if (to_stdout && invocation.on("resume")) {
-    co_return report_error(context, {ErrorCode::invalid_argument, Retry::never, std::nullopt,
-                                     "--resume needs a file that can be continued: name it with -o"});
+    co_return report_error(context,
+                           {ErrorCode::invalid_argument, Retry::never, std::nullopt,
+                            "--resume needs a file that can be continued: name it with -o"});
   }
   auto job = KvJob::begin(context, invocation,
                           {.verb = "exported",

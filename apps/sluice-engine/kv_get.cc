@@ -23,8 +23,9 @@ io::Task<ExitCode> get_one(Context& context, const Invocation& invocation) {
   if (!answer) co_return report_error(context, answer.error());
   if (!answer->failed.empty()) co_return report_error(context, answer->failed.front().error);
   if (answer->entries.size() != 1 || answer->entries[0].presence != store::Presence::present) {
-    co_return report_error(context, {ErrorCode::not_found, Retry::never, std::nullopt,
-                                     fmt::format("{} has no key \"{}\"", kv->description(), printable(key))});
+    co_return report_error(
+        context, {ErrorCode::not_found, Retry::never, std::nullopt,
+                  fmt::format("{} has no key \"{}\"", kv->description(), printable(key))});
   }
   auto output = open_output(invocation);
   if (!output) co_return report_error(context, output.error());
@@ -43,9 +44,10 @@ io::Task<ExitCode> get_some(Context& context, const Invocation& invocation) {
     if (!made) co_return report_error(context, made.error());
     keys.emplace(std::move(*made));
   } else if (!selection.selects_something() && !selection.all) {
-    co_return report_error(context, {ErrorCode::invalid_argument, Retry::never, std::nullopt,
-                                     "name the keys to get, or a selection (--prefix, --keys-file …; --all "
-                                     "for every entry)"});
+    co_return report_error(context,
+                           {ErrorCode::invalid_argument, Retry::never, std::nullopt,
+                            "name the keys to get, or a selection (--prefix, --keys-file …; --all "
+                            "for every entry)"});
   }
   auto kv = co_await open_store(context, source_place(context, invocation));
   if (!kv) co_return report_error(context, kv.error());

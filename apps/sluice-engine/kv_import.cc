@@ -1,11 +1,10 @@
 // sluice kv import
-#include "bulk/import.h"
-
 #include <boost/json.hpp>
 #include <filesystem>
 #include <utility>
 
 #include "base/utf8.h"
+#include "bulk/import.h"
 #include "commands.h"
 #include "kv_job.h"
 #include "kv_store.h"
@@ -35,17 +34,19 @@ io::Task<ExitCode> run_import(Context& context, const Invocation& invocation) {
     co_return report_error(context, usage("name the file to import, or \"-\" to type entries"));
   }
   if (from_stdin && invocation.on("resume")) {
-    co_return report_error(context, usage("--resume needs a file: what came through a pipe is gone"));
+    co_return report_error(context,
+                           usage("--resume needs a file: what came through a pipe is gone"));
   }
   StorePlace place = source_place(context, invocation);
   place.create = invocation.on("create-namespace");
   auto kv = co_await open_store(context, place, invocation.on("dry-run"));
   if (!kv) co_return report_error(context, kv.error());
-  auto job = KvJob::begin(context, invocation,
-                          {.verb = "imported",
-                           .identity = fmt::format("{}\n{}\n{}", kv->url, kv->in.id, file_identity(path)),
-                           .store = kv->url,
-                           .resumable = !from_stdin});
+  auto job =
+      KvJob::begin(context, invocation,
+                   {.verb = "imported",
+                    .identity = fmt::format("{}\n{}\n{}", kv->url, kv->in.id, file_identity(path)),
+                    .store = kv->url,
+                    .resumable = !from_stdin});
   if (!job) co_return report_error(context, job.error());
   if (invocation.on("interactive") && !invocation.on("yes")) {
     if (!context.console.interactive() || from_stdin) {
@@ -54,13 +55,15 @@ io::Task<ExitCode> run_import(Context& context, const Invocation& invocation) {
     auto yes = co_await context.console.confirm(
         context.stop, fmt::format("Import {} into {}?", printable(path), kv->description()));
     if (!yes) co_return report_error(context, yes.error());
-    if (!*yes) co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
-                                                "not confirmed: nothing was imported"});
+    if (!*yes)
+      co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
+                                       "not confirmed: nothing was imported"});
   }
-  bulk::ImportOptions options{.path = path,
-                              .format = bulk::parse_format(invocation.value("format").value_or("auto")),
-                              .skip_bad = invocation.count("skip-bad").value_or(0),
-                              .now = store::unix_now()};
+  bulk::ImportOptions options{
+      .path = path,
+      .format = bulk::parse_format(invocation.value("format").value_or("auto")),
+      .skip_bad = invocation.count("skip-bad").value_or(0),
+      .now = store::unix_now()};
   (*job)->show_progress();
   const bulk::Report report = co_await bulk::import_entries((*job)->job(), *kv->store, options);
   co_await (*job)->hide_progress();

@@ -22,14 +22,14 @@ constexpr std::int64_t kKeepSeconds = 7 * 24 * 3600;
 // How many reasons of failed keys are told; the file has all.
 constexpr std::size_t kMostReasons = 5;
 
-// What makes two runs of a command the same work, beside the places. What only tells how (concurrency,
-// display) is not in it.
+// What makes two runs of a command the same work, beside the places. What only tells how
+// (concurrency, display) is not in it.
 constexpr std::array<std::string_view, 13> kAskedFor{
     "prefix", "pattern", "search", "tag-field", "tag-value", "keys-file", "all",
     "limit",  "format",  "output", "exact",     "null",      "metadata"};
 // These do not belong to the work, and would be wrong or needless when it is resumed.
-constexpr std::array<std::string_view, 6> kNotResumed{"resume", "store", "deadline",
-                                                      "interactive", "create-namespace", "failures"};
+constexpr std::array<std::string_view, 6> kNotResumed{
+    "resume", "store", "deadline", "interactive", "create-namespace", "failures"};
 
 std::string identity_of(const Invocation& invocation, const JobPlan& plan) {
   std::string identity = fmt::format("{}\n{}", invocation.path(), plan.identity);
@@ -63,7 +63,7 @@ store::WireStats sum(const std::vector<const KvStore*>& stores) {
 }  // namespace
 
 std::uint64_t peak_memory() {
-  struct rusage usage {};
+  struct rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
 }
@@ -98,8 +98,10 @@ Result<std::unique_ptr<KvJob>> KvJob::begin(Context& context, const Invocation& 
   }
   bulk::JobSettings settings;
   settings.concurrency = std::max<std::uint64_t>(1, invocation.count("concurrency").value_or(10));
-  if (const auto size = invocation.count("batch-size")) settings.batch_size = std::max<std::uint64_t>(1, *size);
-  settings.in_flight_bytes = std::max<std::uint64_t>(1, invocation.size("in-flight").value_or(32u << 20));
+  if (const auto size = invocation.count("batch-size"))
+    settings.batch_size = std::max<std::uint64_t>(1, *size);
+  settings.in_flight_bytes =
+      std::max<std::uint64_t>(1, invocation.size("in-flight").value_or(32u << 20));
   std::string failures = invocation.value("failures").value_or("");
   if (failures.empty() && self->journal_) failures = self->journal_->failure_path();
   self->job_.reset(new bulk::Job{.executor = context.loop.executor(),
@@ -152,7 +154,9 @@ Result<> KvJob::open_journal() {
   return {};
 }
 
-std::string KvJob::id() const { return journal_ ? journal_->header().id : std::string(); }
+std::string KvJob::id() const {
+  return journal_ ? journal_->header().id : std::string();
+}
 
 const bulk::Checkpoint* KvJob::resumed_from() const {
   return journal_ && journal_->resumed_from() ? &*journal_->resumed_from() : nullptr;
@@ -197,8 +201,9 @@ boost::json::object KvJob::report_object(const bulk::Report& report, double seco
 void KvJob::tell(const bulk::Report& report, double seconds, const store::WireStats& wire) {
   Console& console = context_.console;
   const bulk::Counts& counts = report.counts;
-  std::string line = fmt::format("{}{} {} of {} matched, {} listed", invocation_.on("dry-run") ? "would have " : "",
-                                 plan_.verb, format_count(counts.done), format_count(counts.selected),
+  std::string line = fmt::format("{}{} {} of {} matched, {} listed",
+                                 invocation_.on("dry-run") ? "would have " : "", plan_.verb,
+                                 format_count(counts.done), format_count(counts.selected),
                                  format_count(counts.listed));
   if (counts.failed > 0) line += fmt::format(", {} failed", format_count(counts.failed));
   if (counts.skipped > 0) line += fmt::format(", {} skipped", format_count(counts.skipped));
@@ -224,7 +229,8 @@ void KvJob::tell(const bulk::Report& report, double seconds, const store::WireSt
     console.warn("  and {} other reasons", report.reasons.size() - kMostReasons);
   }
   if (!report.failure_file.empty()) {
-    console.warn("  the failed keys are in {} (try them again with --keys-file)", report.failure_file);
+    console.warn("  the failed keys are in {} (try them again with --keys-file)",
+                 report.failure_file);
   }
 }
 
@@ -236,7 +242,8 @@ ExitCode KvJob::finish(const bulk::Report& report, const std::vector<const KvSto
   if (!report.ended_early || report.counts.selected > 0) tell(report, seconds, wire);
   if (report.ended_early) {
     Error error = *report.ended_early;
-    if (report.resumable) error.message += fmt::format("; continue with: sluice jobs resume {}", id());
+    if (report.resumable)
+      error.message += fmt::format("; continue with: sluice jobs resume {}", id());
     context_.console.error(error);
   }
   if (invocation_.on("json") && plan_.json_to_stdout) {

@@ -21,10 +21,10 @@ namespace sluice::cli {
 
 // What tells one job from another, and how it is told of.
 struct JobPlan {
-  std::string verb;            // what has happened to an entry: "deleted"
-  std::string identity;        // where to and where from; the selection is added
-  std::string store;           // the URL that a resumed job has to use, whatever its environment says
-  bool resumable = true;       // keep a journal
+  std::string verb;       // what has happened to an entry: "deleted"
+  std::string identity;   // where to and where from; the selection is added
+  std::string store;      // the URL that a resumed job has to use, whatever its environment says
+  bool resumable = true;  // keep a journal
   bool json_to_stdout = true;  // with --json, the report is the result
 };
 

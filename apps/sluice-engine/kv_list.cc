@@ -61,7 +61,8 @@ io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
   const bool limited = !selection.selects_something() && !selection.all && !selection.limit;
   if (limited) selection.limit = kStandardLimit + 1;
 
-  bulk::EntryWriter writer({.format = how.format, .values = false, .metadata = how.metadata, .nul = how.nul});
+  bulk::EntryWriter writer(
+      {.format = how.format, .values = false, .metadata = how.metadata, .nul = how.nul});
   std::string buffer;
   if (!how.table) writer.begin(buffer);
   std::uint64_t shown = 0;
@@ -107,8 +108,9 @@ io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
   co_await close_output(**output, std::move(buffer), report);
   co_await (*job)->hide_progress();
   if (more) {
-    context.console.say("stopped after {} entries: there are more (--all lists every entry, --limit N so many)",
-                        format_count(kStandardLimit));
+    context.console.say(
+        "stopped after {} entries: there are more (--all lists every entry, --limit N so many)",
+        format_count(kStandardLimit));
   }
   if (report.ended_early) co_return report_error(context, *report.ended_early);
   if (context.console.verbose()) co_return (*job)->finish(report, {&*kv}, {});

@@ -40,17 +40,20 @@ io::Task<ExitCode> create(Context& context, const Invocation& invocation) {
   if (invocation.on("dry-run")) {
     const auto there = co_await opened->backend->find_namespace(title);
     if (there) {
-      co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
-                                       fmt::format("a namespace \"{}\" exists already", printable(title))});
+      co_return report_error(context,
+                             {ErrorCode::conflict, Retry::never, std::nullopt,
+                              fmt::format("a namespace \"{}\" exists already", printable(title))});
     }
     if (there.error().code != ErrorCode::not_found) co_return report_error(context, there.error());
-    context.console.say("would create namespace \"{}\" in {}", printable(title), opened->backend->description());
+    context.console.say("would create namespace \"{}\" in {}", printable(title),
+                        opened->backend->description());
     co_return ExitCode::done;
   }
   const auto made = co_await opened->backend->create_namespace(title);
   if (!made) co_return report_error(context, made.error());
   print(invocation.on("json") ? json_line(*made) : made->id + "\n");
-  context.console.say("created namespace \"{}\" in {}", printable(title), opened->backend->description());
+  context.console.say("created namespace \"{}\" in {}", printable(title),
+                      opened->backend->description());
   co_return ExitCode::done;
 }
 
@@ -65,7 +68,8 @@ io::Task<ExitCode> rename(Context& context, const Invocation& invocation) {
     if (!renamed) co_return report_error(context, renamed.error());
     if (invocation.on("json")) print(json_line({.id = found->id, .title = title}));
   }
-  context.console.say("{} namespace \"{}\" to \"{}\"", invocation.on("dry-run") ? "would rename" : "renamed",
+  context.console.say("{} namespace \"{}\" to \"{}\"",
+                      invocation.on("dry-run") ? "would rename" : "renamed",
                       printable(found->title), printable(title));
   co_return ExitCode::done;
 }
@@ -83,8 +87,9 @@ io::Task<ExitCode> remove(Context& context, const Invocation& invocation) {
   if (!found) co_return report_error(context, found.error());
   if (!sure) {
     auto yes = co_await context.console.confirm(
-        context.stop, fmt::format("Delete namespace \"{}\" ({}) with all its entries from {}?",
-                                  printable(found->title), found->id, opened->backend->description()));
+        context.stop,
+        fmt::format("Delete namespace \"{}\" ({}) with all its entries from {}?",
+                    printable(found->title), found->id, opened->backend->description()));
     if (!yes) co_return report_error(context, yes.error());
     if (!*yes) {
       co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
@@ -96,8 +101,8 @@ io::Task<ExitCode> remove(Context& context, const Invocation& invocation) {
     if (!removed) co_return report_error(context, removed.error());
     if (invocation.on("json")) print(json_line(*found));
   }
-  context.console.say("{} namespace \"{}\" with all its entries", dry_run ? "would delete" : "deleted",
-                      printable(found->title));
+  context.console.say("{} namespace \"{}\" with all its entries",
+                      dry_run ? "would delete" : "deleted", printable(found->title));
   co_return ExitCode::done;
 }
 

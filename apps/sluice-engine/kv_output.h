@@ -20,20 +20,20 @@ struct EntryOutput {
   bool to_terminal = false;  // no -o, and stdout is a terminal
 };
 
-// What --format, --json, --metadata and -0 ask for. Without --format: `on_terminal` on a terminal, else
-// ndjson.
+// What --format, --json, --metadata and -0 ask for. Without --format: `on_terminal` on a terminal,
+// else ndjson.
 [[nodiscard]] EntryOutput entry_output(const Context& context, const Invocation& invocation,
                                        std::string_view on_terminal);
 
-// The file of -o, else stdout. A job that can be resumed names its temporary file by its id, and keeps
-// `keep` bytes of it.
+// The file of -o, else stdout. A job that can be resumed names its temporary file by its id, and
+// keeps `keep` bytes of it.
 Result<std::unique_ptr<bulk::Output>> open_output(const Invocation& invocation,
                                                   std::string_view job_id = {},
                                                   std::uint64_t keep = 0);
 
-// Writes the rest and, if the run is complete, gives the file its name; else the file goes away, unless
-// the job can be resumed. What goes wrong ends up in the report. Does not return when the reader of
-// stdout has gone away.
+// Writes the rest and, if the run is complete, gives the file its name; else the file goes away,
+// unless the job can be resumed. What goes wrong ends up in the report. Does not return when the
+// reader of stdout has gone away.
 io::Task<> close_output(bulk::Output& output, std::string rest, bulk::Report& report,
                         bool resumable = false);
 

@@ -41,9 +41,11 @@ struct File {
 io::Task<Result<std::string>> read_all(io::Stop& stop, std::string path) {
   const bool from_stdin = path == "-";
   const std::string name = from_stdin ? "stdin" : path;
-  const File file{from_stdin ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC), !from_stdin};
-  if (file.descriptor < 0) co_return std::unexpected(system_error(errno, fmt::format("open {}", path)));
-  struct stat status {};
+  const File file{from_stdin ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC),
+                  !from_stdin};
+  if (file.descriptor < 0)
+    co_return std::unexpected(system_error(errno, fmt::format("open {}", path)));
+  struct stat status{};
   const bool may_wait = ::fstat(file.descriptor, &status) == 0 && !S_ISREG(status.st_mode);
   using Descriptor = boost::asio::posix::basic_stream_descriptor<io::Executor>;
   std::optional<Descriptor> waiting;
@@ -63,7 +65,8 @@ io::Task<Result<std::string>> read_all(io::Stop& stop, std::string path) {
   for (;;) {
     if (waiting) {
       boost::system::error_code error;
-      co_await waiting->async_wait(Descriptor::wait_read, boost::asio::redirect_error(io::use_task, error));
+      co_await waiting->async_wait(Descriptor::wait_read,
+                                   boost::asio::redirect_error(io::use_task, error));
     }
     if (stop.requested()) co_return std::unexpected(stop.reason());
     const ssize_t got = ::read(file.descriptor, piece.data(), piece.size());
@@ -94,7 +97,8 @@ io::Task<Result<std::string>> value_from(Context& context, const Invocation& inv
   while (value->ends_with('\n') || value->ends_with('\r')) value->pop_back();
   auto bytes = decode_base64(*value);
   if (!bytes) {
-    co_return std::unexpected(usage(fmt::format("the value is not base64: {}", bytes.error().message)));
+    co_return std::unexpected(
+        usage(fmt::format("the value is not base64: {}", bytes.error().message)));
   }
   co_return bytes;
 }
@@ -102,7 +106,8 @@ io::Task<Result<std::string>> value_from(Context& context, const Invocation& inv
 Result<std::int64_t> expiration_from(const Invocation& invocation) {
   const auto ttl = invocation.duration("ttl");
   const auto when = invocation.value("expiration");
-  if (ttl && when) return std::unexpected(usage("--ttl and --expiration say the same thing twice: give one"));
+  if (ttl && when)
+    return std::unexpected(usage("--ttl and --expiration say the same thing twice: give one"));
   if (when) return parse_timestamp(*when);
   if (!ttl) return 0;
   if (ttl->count() <= 0) return std::unexpected(usage("--ttl must be longer than nothing"));
@@ -117,9 +122,10 @@ io::Task<ExitCode> put(Context& context, const Invocation& invocation) {
     boost::json::parse_options lenient;
     (void)boost::json::parse(metadata, error, {}, lenient);
     if (error) {
-      co_return report_error(context, usage(fmt::format("--metadata is not JSON ({}): quote it for the shell, "
-                                                        "as in --metadata '{{\"tag\":\"x\"}}'",
-                                                        error.message())));
+      co_return report_error(
+          context, usage(fmt::format("--metadata is not JSON ({}): quote it for the shell, "
+                                     "as in --metadata '{{\"tag\":\"x\"}}'",
+                                     error.message())));
     }
   }
   const auto expiration = expiration_from(invocation);
@@ -130,7 +136,8 @@ io::Task<ExitCode> put(Context& context, const Invocation& invocation) {
   auto kv = co_await open_store(context, place, invocation.on("dry-run"));
   if (!kv) co_return report_error(context, kv.error());
   // The cheap checks first: the value may have to be typed.
-  store::EntryView entry{.key = invocation.arguments().front(), .metadata = metadata, .expiration = *expiration};
+  store::EntryView entry{
+      .key = invocation.arguments().front(), .metadata = metadata, .expiration = *expiration};
   if (auto fits = store::check_entry(kv->store->capabilities(), entry, store::unix_now()); !fits) {
     co_return report_error(context, fits.error());
   }
@@ -142,10 +149,12 @@ io::Task<ExitCode> put(Context& context, const Invocation& invocation) {
       co_return report_error(context, usage("--interactive needs a terminal to ask on"));
     }
     auto yes = co_await context.console.confirm(
-        context.stop, fmt::format("Put key \"{}\" into {}?", printable(entry.key), kv->description()));
+        context.stop,
+        fmt::format("Put key \"{}\" into {}?", printable(entry.key), kv->description()));
     if (!yes) co_return report_error(context, yes.error());
-    if (!*yes) co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
-                                                "not confirmed: nothing was written"});
+    if (!*yes)
+      co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
+                                       "not confirmed: nothing was written"});
   }
   auto answer = co_await kv->store->put(std::span(&entry, 1));
   if (!answer) co_return report_error(context, answer.error());
@@ -157,8 +166,9 @@ io::Task<ExitCode> put(Context& context, const Invocation& invocation) {
                                                      {"dry_run", invocation.on("dry-run")}}) +
           "\n");
   }
-  context.console.say("{} {} bytes under \"{}\" in {}", invocation.on("dry-run") ? "would have put" : "put",
-                      value->size(), printable(entry.key), kv->description());
+  context.console.say("{} {} bytes under \"{}\" in {}",
+                      invocation.on("dry-run") ? "would have put" : "put", value->size(),
+                      printable(entry.key), kv->description());
   co_return ExitCode::done;
 }
 

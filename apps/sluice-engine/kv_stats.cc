@@ -1,10 +1,9 @@
 // sluice kv stats
-#include "bulk/stats.h"
-
 #include <boost/json.hpp>
 #include <utility>
 
 #include "base/size.h"
+#include "bulk/stats.h"
 #include "commands.h"
 #include "kv_job.h"
 #include "kv_store.h"
@@ -48,8 +47,9 @@ io::Task<ExitCode> run_stats(Context& context, const Invocation& invocation) {
     table.add({"namespace", kv->in.title});
     table.add({"entries", format_count(stats.entries)});
     table.add({"bytes of keys", format_count(stats.key_bytes)});
-    table.add({"bytes of values", stats.value_bytes ? format_count(*stats.value_bytes)
-                                                    : std::string("not asked for (--values fetches them)")});
+    table.add({"bytes of values", stats.value_bytes
+                                      ? format_count(*stats.value_bytes)
+                                      : std::string("not asked for (--values fetches them)")});
     table.add({"bytes of metadata", format_count(stats.metadata_bytes)});
     table.add({"with metadata", format_count(stats.with_metadata)});
     table.add({"with an expiry", format_count(stats.with_expiration)});

@@ -12,8 +12,8 @@
 
 namespace sluice::cli {
 
-// The URL of the store: --store, SLUICE_STORE or the config file; else cloudflare: if an API token is
-// set, else the embedded store.
+// The URL of the store: --store, SLUICE_STORE or the config file; else cloudflare: if an API token
+// is set, else the embedded store.
 [[nodiscard]] std::string store_url(const Context& context, const Invocation& invocation);
 
 // Which namespace of which store, as the flags say.
@@ -42,6 +42,7 @@ Result<store::Opened> open_backend(Context& context, std::string_view url);
 
 // Finds the namespace (a store of this machine has one named "default", which is meant when none is
 // named) and opens it.
-io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, bool dry_run = false);
+io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place,
+                                     bool dry_run = false);
 
 }  // namespace sluice::cli

@@ -52,7 +52,7 @@ bool runs_without_config(std::string_view path) {
 
 // Once, on a terminal: that there could be a config file.
 void offer_config(Context& context) {
-  struct stat status {};
+  struct stat status{};
   if (!context.console.interactive() || context.console.quiet() ||
       ::stat(context.config_path.c_str(), &status) == 0 ||
       ::stat(context.folders.state.c_str(), &status) == 0) {
@@ -60,7 +60,8 @@ void offer_config(Context& context) {
   }
   std::error_code ignored;
   std::filesystem::create_directories(context.folders.state, ignored);
-  context.console.say("(no config file yet: `sluice config init` writes a commented one; this is said once)");
+  context.console.say(
+      "(no config file yet: `sluice config init` writes a commented one; this is said once)");
 }
 
 ExitCode run(const std::vector<std::string>& words) {
@@ -72,7 +73,8 @@ ExitCode run(const std::vector<std::string>& words) {
   auto config = read_config(path, named.has_value());
   if (!config && !runs_without_config(invocation->path())) return say_and_exit(config.error());
   if (config) invocation->use(*config);
-  if (const std::string rate = invocation->value("rate").value_or(""); !rate.empty() && rate != "off") {
+  if (const std::string rate = invocation->value("rate").value_or("");
+      !rate.empty() && rate != "off") {
     if (const auto quota = flow::parse_quota(rate); !quota) return say_and_exit(quota.error());
   }
   Context context(*invocation, std::move(config).value_or(Config()), path, get_environment);
@@ -93,8 +95,8 @@ int main(int argc, char** argv) {
   // A reader that goes away is told by EPIPE, where it is known whose reader it was.
   std::signal(SIGPIPE, SIG_IGN);
   ::umask(077);
-  // Pages and batches of one to four megabytes come and go: kept by the allocator, they cost no page
-  // faults (a third of the system time of a listing).
+  // Pages and batches of one to four megabytes come and go: kept by the allocator, they cost no
+  // page faults (a third of the system time of a listing).
   ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
   ::mallopt(M_TRIM_THRESHOLD, 16 << 20);
   try {

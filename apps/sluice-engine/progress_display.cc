@@ -69,10 +69,17 @@ io::Task<int> ProgressDisplay::show() {
 void ProgressDisplay::draw(flow::TimePoint now) {
   if (const flow::Stage* stage = leading_stage()) rate_.sample(stage->count, now);
   switch (style_) {
-    case ProgressStyle::off: break;
-    case ProgressStyle::bar: console_.set_bar(bar_text(now)); break;
-    case ProgressStyle::plain: console_.say("{}", plain_text()); break;
-    case ProgressStyle::events: console_.say("{}", event_text()); break;
+    case ProgressStyle::off:
+      break;
+    case ProgressStyle::bar:
+      console_.set_bar(bar_text(now));
+      break;
+    case ProgressStyle::plain:
+      console_.say("{}", plain_text());
+      break;
+    case ProgressStyle::events:
+      console_.say("{}", event_text());
+      break;
   }
 }
 
@@ -95,8 +102,8 @@ std::string ProgressDisplay::bar_text(flow::TimePoint now) const {
   if (leading == nullptr) return {};
   std::string text;
   if (leading->total && *leading->total > 0) {
-    const double part = std::min(
-        1.0, static_cast<double>(leading->count) / static_cast<double>(*leading->total));
+    const double part =
+        std::min(1.0, static_cast<double>(leading->count) / static_cast<double>(*leading->total));
     const auto filled = static_cast<std::size_t>(part * static_cast<double>(kBarCells));
     text = fmt::format("[{}{}] {:3.0f} %  ", std::string(filled, '='),
                        std::string(kBarCells - filled, ' '), std::floor(part * 100));
@@ -111,8 +118,9 @@ std::string ProgressDisplay::bar_text(flow::TimePoint now) const {
   if (left) {
     text += fmt::format("  {} left", format_duration(*left));
   } else {
-    text += fmt::format("  {}", format_duration(std::chrono::duration_cast<std::chrono::seconds>(
-                                    now - started_at_)));
+    text += fmt::format(
+        "  {}",
+        format_duration(std::chrono::duration_cast<std::chrono::seconds>(now - started_at_)));
   }
   return truncated_to_width(text, console_.width() - 1);
 }

@@ -20,7 +20,8 @@ enum class ProgressStyle : std::uint8_t {
 };
 
 // What --progress, --json and --quiet ask for, where stderr is what it is.
-[[nodiscard]] ProgressStyle progress_style(std::string_view flag, bool json, const Console& console);
+[[nodiscard]] ProgressStyle progress_style(std::string_view flag, bool json,
+                                           const Console& console);
 
 // Looks at a job's counters at intervals; the job only counts. Start it before the job, and await
 // `stop` after it. Belongs to one loop.

@@ -32,8 +32,8 @@ class DeadlineStop {
   io::Timer timer_;
 };
 
-// What may end a command early: signals and --deadline. Made first thing in a command that waits for
-// anything, so that the deadline covers all of it.
+// What may end a command early: signals and --deadline. Made first thing in a command that waits
+// for anything, so that the deadline covers all of it.
 class RunGuard {
  public:
   RunGuard(io::Loop& loop, io::Stop& stop, Console& console,

@@ -32,7 +32,7 @@ struct Flag {
   char letter = '\0';           // the short form, or none
   std::string_view value = {};  // what help calls the value ("FILE"); empty for a switch
   ValueKind kind = ValueKind::none;
-  std::uint64_t least = 0;         // of a count
+  std::uint64_t least = 0;  // of a count
   std::span<const std::string_view> choices = {};
   std::string_view standard = {};  // the default; empty: none
   std::string_view alias = {};     // a second long name that means the same

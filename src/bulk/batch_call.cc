@@ -10,8 +10,8 @@ namespace sluice::bulk {
 
 namespace {
 
-// One bad key among n costs log2(n) failures in a row (14 for 10,000) on the way down to it. More in a
-// row than that, with no success between them, means that the fault is not in the keys.
+// One bad key among n costs log2(n) failures in a row (14 for 10,000) on the way down to it. More
+// in a row than that, with no success between them, means that the fault is not in the keys.
 constexpr int kMostFailuresInARow = 24;
 // Each of these has been through all attempts of flow::attempt, and nobody answered: the service is
 // gone. (One that answers 500 may do so because of one key, which the halving finds.)
@@ -100,7 +100,8 @@ io::Task<BatchOutcome> run_batch(Job& job, flow::BatchSize& size, std::size_t en
     }
     if (!last_failures.empty()) {
       // The calls worked; these keys kept failing through all attempts.
-      for (store::KeyFailure& failure : last_failures) fail_key(failure.index, std::move(failure.error));
+      for (store::KeyFailure& failure : last_failures)
+        fail_key(failure.index, std::move(failure.error));
       failures_in_a_row = outages_in_a_row = 0;
       continue;
     }

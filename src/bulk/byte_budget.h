@@ -8,8 +8,8 @@
 
 namespace sluice::bulk {
 
-// A semaphore over bytes. A claim larger than the whole budget is admitted alone. Waiters are served
-// in no particular order. Belongs to one loop.
+// A semaphore over bytes. A claim larger than the whole budget is admitted alone. Waiters are
+// served in no particular order. Belongs to one loop.
 class ByteBudget {
  public:
   ByteBudget(io::Executor executor, std::size_t bytes) : total_(bytes), changed_(executor) {}

@@ -13,9 +13,9 @@ struct CopyOptions {
 };
 
 // Copies value, metadata (byte for byte) and expiry of every selected entry of `from` to `to`; what
-// else `to` holds stays. Listing, fetching and writing overlap. An entry that is gone before its value
-// is fetched counts as skipped; one that `to` refuses (its key too long there, its expiry too near)
-// has failed.
+// else `to` holds stays. Listing, fetching and writing overlap. An entry that is gone before its
+// value is fetched counts as skipped; one that `to` refuses (its key too long there, its expiry too
+// near) has failed.
 io::Task<Report> copy(Job& job, store::Store& from, store::Store& to, CopyOptions options);
 
 }  // namespace sluice::bulk

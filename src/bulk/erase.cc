@@ -16,8 +16,8 @@ namespace sluice::bulk {
 
 namespace {
 
-// A journal gives the spool its place; without one it lies in the temporary folder and goes with the
-// run.
+// A journal gives the spool its place; without one it lies in the temporary folder and goes with
+// the run.
 class SpoolPlace {
  public:
   explicit SpoolPlace(const Job& job) {
@@ -49,14 +49,16 @@ class Eraser {
       : run_(job, "deleted"),
         store_(store),
         options_(options),
-        size_(std::min(job.settings.batch_size.value_or(SIZE_MAX), store.capabilities().erase_keys)),
-        group_(job.executor, job.settings.concurrency) {}
+        size_(
+            std::min(job.settings.batch_size.value_or(SIZE_MAX), store.capabilities().erase_keys)),
+        group_(job.executor, changes_at_once(store, job.settings)) {}
 
   io::Task<Report> erase() {
     if (!options_.selection.selects_something() && !options_.selection.all) {
-      run_.end_early({ErrorCode::invalid_argument, Retry::never, std::nullopt,
-                      "nothing is selected: name what to delete (--prefix, --search, --keys-file …), or "
-                      "--all-keys for everything"});
+      run_.end_early(
+          {ErrorCode::invalid_argument, Retry::never, std::nullopt,
+           "nothing is selected: name what to delete (--prefix, --search, --keys-file …), or "
+           "--all-keys for everything"});
       co_return run_.finish();
     }
     if (options_.max_delete || options_.confirm) {
@@ -151,7 +153,8 @@ class Eraser {
         if (batch.keys.size() >= size_.limit()) co_await send(batch);
         if (run_.ending()) break;
         batch.keys.append({.key = entry.key});
-        if (batch.pages.empty() || batch.pages.back().page != number) batch.pages.push_back({number, 0});
+        if (batch.pages.empty() || batch.pages.back().page != number)
+          batch.pages.push_back({number, 0});
         ++batch.pages.back().entries;
       }
       if (page->entries.empty()) commit();

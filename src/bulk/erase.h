@@ -20,9 +20,9 @@ struct EraseOptions {
   std::function<io::Task<Result<>>(std::uint64_t matched)> confirm;
 };
 
-// Deletes what the selection names; a selection that names nothing is refused. Deletions run while the
-// listing goes on. With `max_delete` or `confirm`, the matched keys are first collected in the job's
-// spool file, and deletion starts when their number is known, without a second listing.
+// Deletes what the selection names; a selection that names nothing is refused. Deletions run while
+// the listing goes on. With `max_delete` or `confirm`, the matched keys are first collected in the
+// job's spool file, and deletion starts when their number is known, without a second listing.
 //
 // Costs, against a remote store of N keys of which M match: N / list_page requests to list, plus
 // M / erase_keys to delete. Memory does not grow with N.

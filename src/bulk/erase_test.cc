@@ -188,8 +188,10 @@ TEST_F(EraseTest, AKeyThatKeepsFailingIsReportedWithItsReason) {
   const Report report = run(std::move(options), [&](const FaultyCall& call) {
     Fault fault;
     for (std::size_t i = 0; i < call.keys.size(); ++i) {
-      if (call.keys[i] == "key:0007") fault.failing_keys.push_back({i, error(ErrorCode::throttled, Retry::again)});
-      if (call.keys[i] == "key:0009") fault.failing_keys.push_back({i, error(ErrorCode::invalid_argument, Retry::never)});
+      if (call.keys[i] == "key:0007")
+        fault.failing_keys.push_back({i, error(ErrorCode::throttled, Retry::again)});
+      if (call.keys[i] == "key:0009")
+        fault.failing_keys.push_back({i, error(ErrorCode::invalid_argument, Retry::never)});
     }
     return fault;
   });
@@ -226,7 +228,8 @@ TEST_F(EraseTest, AServiceThatIsGoneEndsTheRunInsteadOfAskingForEachKey) {
   });
   ASSERT_TRUE(report.ended_early);
   EXPECT_EQ(report.ended_early->code, ErrorCode::network);
-  EXPECT_LE(faulty_store->calls(Operation::erase), 2u * 3 * 4) << "three calls of four attempts, two batches";
+  EXPECT_LE(faulty_store->calls(Operation::erase), 2u * 3 * 4)
+      << "three calls of four attempts, two batches";
 }
 
 TEST_F(EraseTest, AListingThatFailsEndsTheRun) {
@@ -269,7 +272,9 @@ TEST_F(EraseTest, LosesNothingUnderFaultsOfEveryKind) {
     const Report report = run(old_ones(), [&](const FaultyCall& call) {
       Fault fault;
       switch (random() % 10) {
-        case 0: fault.fails = error(ErrorCode::throttled, Retry::again); break;
+        case 0:
+          fault.fails = error(ErrorCode::throttled, Retry::again);
+          break;
         case 1:
           fault.fails = error(ErrorCode::network, Retry::again);
           fault.applied = true;
@@ -278,9 +283,11 @@ TEST_F(EraseTest, LosesNothingUnderFaultsOfEveryKind) {
           if (call.keys.size() > 1) fault.fails = error(ErrorCode::timeout, Retry::smaller);
           break;
         case 3:
-          if (!call.keys.empty()) fault.failing_keys.push_back({0, error(ErrorCode::unavailable, Retry::again)});
+          if (!call.keys.empty())
+            fault.failing_keys.push_back({0, error(ErrorCode::unavailable, Retry::again)});
           break;
-        default: break;
+        default:
+          break;
       }
       // A list has no Retry::smaller, and this store repeats nothing by itself.
       if (call.operation == Operation::list) fault = Fault{};
@@ -305,7 +312,8 @@ TEST_F(EraseTest, ResumesFromWhereverItWasStopped) {
       Report report;
       for (int run_number = 0; run_number < 50; ++run_number) {
         restart();
-        auto opened = resumed ? jobs.resume(id) : jobs.create({.command = "kv delete", .identity = "x"});
+        auto opened =
+            resumed ? jobs.resume(id) : jobs.create({.command = "kv delete", .identity = "x"});
         ASSERT_TRUE(opened) << opened.error().message;
         journal.emplace(std::move(*opened));
         id = journal->header().id;
@@ -315,7 +323,8 @@ TEST_F(EraseTest, ResumesFromWhereverItWasStopped) {
         calls = 0;
         report = run(std::move(options), [&](const FaultyCall&) {
           // The first runs only: one that is stopped at its first call gets nowhere.
-          if (run_number < 5 && ++calls == stop_at) stop->request({ErrorCode::interrupted, Retry::never, std::nullopt, "stop"});
+          if (run_number < 5 && ++calls == stop_at)
+            stop->request({ErrorCode::interrupted, Retry::never, std::nullopt, "stop"});
           return Fault{};
         });
         resumed = true;

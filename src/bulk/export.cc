@@ -10,7 +10,8 @@ namespace sluice::bulk {
 
 namespace {
 
-// Large enough that a write costs nothing, small enough that a slow reader sees the first lines soon.
+// Large enough that a write costs nothing, small enough that a slow reader sees the first lines
+// soon.
 constexpr std::size_t kPiece = std::size_t{256} << 10;
 
 class Exporter {
@@ -37,11 +38,13 @@ class Exporter {
     const ValueSink sink = [this](ValueBatch& batch) { return take(batch); };
     co_await stream_values(run_, store_, **source, options_.exact, sink);
     if (!run_.ending()) writer_.end(buffer_);
-    // What has been received is written even when the run ends early: the journal then speaks of it.
+    // What has been received is written even when the run ends early: the journal then speaks of
+    // it.
     if (auto written = co_await write_out(); !written) run_.end_early(written.error());
     // Before the journal says that the job is finished.
     if (!run_.ending()) {
-      if (auto completed = co_await output_.complete(); !completed) run_.end_early(completed.error());
+      if (auto completed = co_await output_.complete(); !completed)
+        run_.end_early(completed.error());
     }
     co_return run_.finish();
   }
@@ -63,7 +66,9 @@ class Exporter {
             writer_.append(batch.entries[next], buffer_);
             ++ended.done;
             break;
-          case Ending::failed: ++ended.failed; break;
+          case Ending::failed:
+            ++ended.failed;
+            break;
           default:
             run_.note_skipped(batch.entries[next].key);
             ++ended.skipped;
@@ -87,7 +92,8 @@ class Exporter {
   // A checkpoint speaks of bytes that have been written, so it waits for them.
   io::Task<Result<>> write_out() {
     if (!buffer_.empty()) {
-      if (auto written = co_await output_.write(std::exchange(buffer_, {})); !written) co_return written;
+      if (auto written = co_await output_.write(std::exchange(buffer_, {})); !written)
+        co_return written;
     }
     if (run_.job().journal == nullptr) co_return run_.save();
     if (auto flushed = co_await output_.flush(); !flushed) co_return flushed;
@@ -104,7 +110,8 @@ class Exporter {
 
 }  // namespace
 
-io::Task<Report> export_entries(Job& job, store::Store& store, Output& output, ExportOptions options) {
+io::Task<Report> export_entries(Job& job, store::Store& store, Output& output,
+                                ExportOptions options) {
   Exporter exporter(job, store, output, options);
   co_return co_await exporter.run();
 }

@@ -11,9 +11,9 @@
 
 namespace sluice::bulk {
 
-// Writes one JSON line a key: {"key":…,"code":…,"error":…}. The file is made with the first failure,
-// 0600, and removed by nobody but its reader. Also counts the reasons, of which it keeps at most a
-// hundred different ones.
+// Writes one JSON line a key: {"key":…,"code":…,"error":…}. The file is made with the first
+// failure, 0600, and removed by nobody but its reader. Also counts the reasons, of which it keeps
+// at most a hundred different ones.
 class FailureFile {
  public:
   // `bytes` is how much of an existing file is kept: what a resumed job had written up to its

@@ -18,10 +18,11 @@ struct ImportOptions {
   std::int64_t now = 0;          // seconds since 1970: what expiration_ttl counts from
 };
 
-// Reads NDJSON, Cloudflare's and wrangler's JSON array, or CSV, plain or compressed with gzip or zstd,
-// and writes it in batches while reading on. Bad records are skipped up to `skip_bad` and counted as
-// such; the one beyond ends the run, with its line or offset. Later entries of a key win. A resumed
-// job goes on behind what had been written; the input must be the same file, and no pipe.
+// Reads NDJSON, Cloudflare's and wrangler's JSON array, or CSV, plain or compressed with gzip or
+// zstd, and writes it in batches while reading on. Bad records are skipped up to `skip_bad` and
+// counted as such; the one beyond ends the run, with its line or offset. Later entries of a key
+// win. A resumed job goes on behind what had been written; the input must be the same file, and no
+// pipe.
 io::Task<Report> import_entries(Job& job, store::Store& store, ImportOptions options);
 
 }  // namespace sluice::bulk

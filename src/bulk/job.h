@@ -20,8 +20,8 @@ namespace sluice::bulk {
 class JobLog;
 
 struct JobSettings {
-  std::size_t concurrency = 10;                     // calls under way at the same time
-  std::optional<std::size_t> batch_size;            // entries of one call; the store's own limit caps it
+  std::size_t concurrency = 10;           // calls under way at the same time
+  std::optional<std::size_t> batch_size;  // entries of one call; the store's own limit caps it
   std::size_t in_flight_bytes = std::size_t{32} << 20;  // of values and entries held at once
 };
 
@@ -48,11 +48,11 @@ struct FailureReason {
 // counts.selected = done + failed + skipped has been checked.
 struct Report {
   Counts counts;
-  std::optional<Error> ended_early;    // a stop, a deadline, or an error that concerns the whole run
-  std::vector<FailureReason> reasons;  // most frequent first
+  std::optional<Error> ended_early;  // a stop, a deadline, or an error that concerns the whole run
+  std::vector<FailureReason> reasons;     // most frequent first
   std::vector<std::string> skipped_keys;  // some of the keys that were not there
-  bool resumable = false;  // ended early, and the journal can take it on from there
-  std::string failure_file;            // holds the failed keys, as --keys-file takes them; or empty
+  bool resumable = false;                 // ended early, and the journal can take it on from there
+  std::string failure_file;  // holds the failed keys, as --keys-file takes them; or empty
 };
 
 // 0 when all is done, 3 when some keys failed, else the code of what ended the run.

@@ -99,7 +99,8 @@ class SummaryReader {
                          .folder = bytes_of(record, "folder"),
                          .identity = bytes_of(record, "identity"),
                          .created = static_cast<std::int64_t>(number_of(record, "created"))};
-      if (const json::value* words = record.if_contains("words"); words != nullptr && words->is_array()) {
+      if (const json::value* words = record.if_contains("words");
+          words != nullptr && words->is_array()) {
         for (const json::value& word : words->get_array()) {
           if (word.is_string()) summary_.header.words.emplace_back(word.get_string());
         }
@@ -150,7 +151,8 @@ bool valid_id(std::string_view id) {
 Result<> make_private_folder(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  if (error) return std::unexpected(system_error(error.value(), fmt::format("create the folder {}", path)));
+  if (error)
+    return std::unexpected(system_error(error.value(), fmt::format("create the folder {}", path)));
   if (::chmod(path.c_str(), 0700) != 0) {
     return std::unexpected(system_error(errno, fmt::format("protect the folder {}", path)));
   }
@@ -165,10 +167,14 @@ std::string end_record(std::string_view state, std::string_view reason) {
 
 std::string_view name(JobState state) {
   switch (state) {
-    case JobState::running: return "running";
-    case JobState::unfinished: return "unfinished";
-    case JobState::finished: return "finished";
-    case JobState::failed: return "failed";
+    case JobState::running:
+      return "running";
+    case JobState::unfinished:
+      return "unfinished";
+    case JobState::finished:
+      return "finished";
+    case JobState::failed:
+      return "failed";
   }
   return "unknown";
 }
@@ -232,17 +238,19 @@ Result<JobLog> JobFolder::create(JobHeader header) const {
 }
 
 Result<JobLog> JobFolder::resume(std::string_view id) const {
-  if (!valid_id(id)) return fail(ErrorCode::not_found, "there is no job \"{}\": see `sluice jobs list`", id);
+  if (!valid_id(id))
+    return fail(ErrorCode::not_found, "there is no job \"{}\": see `sluice jobs list`", id);
   SummaryReader reader;
-  auto journal = flow::Journal::open(journal_path(id), [&](std::string_view text) { reader.read(text); });
+  auto journal =
+      flow::Journal::open(journal_path(id), [&](std::string_view text) { reader.read(text); });
   if (!journal && journal.error().code == ErrorCode::not_found) {
     return fail(ErrorCode::not_found, "there is no job \"{}\": see `sluice jobs list`", id);
   }
   if (!journal) return std::unexpected(journal.error());
   const JobSummary& summary = reader.summary();
   if (summary.state == JobState::finished || summary.state == JobState::failed) {
-    return fail(ErrorCode::conflict, "job {} has {} and cannot be resumed: run its command again", id,
-                summary.state == JobState::finished ? "finished" : "failed");
+    return fail(ErrorCode::conflict, "job {} has {} and cannot be resumed: run its command again",
+                id, summary.state == JobState::finished ? "finished" : "failed");
   }
   JobLog log(std::move(*journal), summary.header);
   if (reader.has_checkpoint()) log.resumed_from_ = summary.checkpoint;
@@ -257,9 +265,11 @@ std::optional<std::string> JobFolder::find_unfinished(std::string_view identity)
 }
 
 Result<JobSummary> JobFolder::show(std::string_view id) const {
-  if (!valid_id(id)) return fail(ErrorCode::not_found, "there is no job \"{}\": see `sluice jobs list`", id);
+  if (!valid_id(id))
+    return fail(ErrorCode::not_found, "there is no job \"{}\": see `sluice jobs list`", id);
   SummaryReader reader;
-  const auto peek = flow::Journal::peek(journal_path(id), [&](std::string_view text) { reader.read(text); });
+  const auto peek =
+      flow::Journal::peek(journal_path(id), [&](std::string_view text) { reader.read(text); });
   if (!peek && peek.error().code == ErrorCode::not_found) {
     return fail(ErrorCode::not_found, "there is no job \"{}\": see `sluice jobs list`", id);
   }
@@ -284,7 +294,8 @@ std::vector<JobSummary> JobFolder::list() const {
 Result<> JobFolder::remove(std::string_view id) const {
   const auto summary = show(id);
   // A journal that cannot be read can still be removed by whoever names it.
-  if (!summary && summary.error().code == ErrorCode::not_found) return std::unexpected(summary.error());
+  if (!summary && summary.error().code == ErrorCode::not_found)
+    return std::unexpected(summary.error());
   if (summary && summary->state == JobState::running) {
     return fail(ErrorCode::conflict, "job {} is running: stop it first", id);
   }

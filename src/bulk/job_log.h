@@ -13,8 +13,8 @@
 
 namespace sluice::bulk {
 
-// What a job was asked to do. Two jobs with the same `identity` are the same work: --resume continues
-// an unfinished one.
+// What a job was asked to do. Two jobs with the same `identity` are the same work: --resume
+// continues an unfinished one.
 struct JobHeader {
   std::string id;
   std::string command;             // "kv delete"
@@ -48,9 +48,9 @@ struct JobSummary {
 // The journal of one job: typed records over flow::Journal.
 //
 // A checkpoint is written whenever the watermark moves, and survives the death of the process. It
-// survives a power cut only if it was written as `synced`, which the caller says after it has synced
-// the output that the checkpoint speaks of; after a reboot, later checkpoints that were not synced are
-// not believed (the boot id in each record tells).
+// survives a power cut only if it was written as `synced`, which the caller says after it has
+// synced the output that the checkpoint speaks of; after a reboot, later checkpoints that were not
+// synced are not believed (the boot id in each record tells).
 class JobLog {
  public:
   [[nodiscard]] const JobHeader& header() const { return header_; }

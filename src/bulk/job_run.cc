@@ -21,7 +21,8 @@ ExitCode exit_code(const Report& report) {
 
 JobRun::JobRun(Job& job, std::string_view verb)
     : job_(job),
-      start_(job.journal != nullptr ? job.journal->resumed_from().value_or(Checkpoint{}) : Checkpoint{}),
+      start_(job.journal != nullptr ? job.journal->resumed_from().value_or(Checkpoint{})
+                                    : Checkpoint{}),
       watermark_(start_.position),
       counts_(start_.counts),
       failures_(job.failure_path, start_.failure_bytes),
@@ -65,7 +66,8 @@ void JobRun::advance(std::uint64_t output_bytes) {
 
 Result<> JobRun::save(const std::function<Result<>()>& sync_output) {
   if (!std::exchange(moved_, false)) return {};
-  if (auto appended = failures_.append(std::exchange(passed_.failed, {})); !appended) return appended;
+  if (auto appended = failures_.append(std::exchange(passed_.failed, {})); !appended)
+    return appended;
   if (job_.journal == nullptr) return {};
   Counts counts = passed_.counts;
   if (done_is_gone_) {
@@ -114,9 +116,10 @@ Report JobRun::finish() {
   }
   if (!ended_early_ && !counts_.add_up()) {
     end_early({ErrorCode::protocol, Retry::never, std::nullopt,
-               fmt::format("the counts do not add up: {} selected, but {} done, {} failed and {} skipped; "
-                           "please report this",
-                           counts_.selected, counts_.done, counts_.failed, counts_.skipped)});
+               fmt::format(
+                   "the counts do not add up: {} selected, but {} done, {} failed and {} skipped; "
+                   "please report this",
+                   counts_.selected, counts_.done, counts_.failed, counts_.skipped)});
   }
   // What was refused before anything was done would be refused again.
   const bool refused = ended_early_ && counts_.done == 0 &&
@@ -137,8 +140,8 @@ Report JobRun::finish() {
                 .failure_file = failures_.path()};
 }
 
-void settle_batch(JobRun& run, const std::vector<PageRun>& pages, const std::vector<Ending>& endings,
-                  const std::vector<store::KeyFailure>& reasons,
+void settle_batch(JobRun& run, const std::vector<PageRun>& pages,
+                  const std::vector<Ending>& endings, const std::vector<store::KeyFailure>& reasons,
                   const std::function<std::string_view(std::size_t)>& key) {
   std::size_t next = 0;
   for (const PageRun& part : pages) {
@@ -146,10 +149,17 @@ void settle_batch(JobRun& run, const std::vector<PageRun>& pages, const std::vec
     std::vector<FailedKey> failed;
     for (const std::size_t end = next + part.entries; next < end; ++next) {
       switch (endings[next]) {
-        case Ending::open: break;
-        case Ending::done: ++ended.done; break;
-        case Ending::skipped: ++ended.skipped; break;
-        case Ending::failed: ++ended.failed; break;
+        case Ending::open:
+          break;
+        case Ending::done:
+          ++ended.done;
+          break;
+        case Ending::skipped:
+          ++ended.skipped;
+          break;
+        case Ending::failed:
+          ++ended.failed;
+          break;
       }
     }
     for (const store::KeyFailure& reason : reasons) {

@@ -33,8 +33,8 @@ class JobRun {
   // Where the source has to begin: the position of the checkpoint, if the job was resumed.
   [[nodiscard]] const Checkpoint& start() const { return start_; }
 
-  // What is done does not come from the source again when the job is resumed (a listing does not show
-  // deleted keys): it is counted in the checkpoint even where the watermark has not passed it.
+  // What is done does not come from the source again when the job is resumed (a listing does not
+  // show deleted keys): it is counted in the checkpoint even where the watermark has not passed it.
   void done_is_gone() { done_is_gone_ = true; }
 
   // The source has given a page. Returns its number.
@@ -49,8 +49,8 @@ class JobRun {
   // entries that have ended; so call it after each `settle` when there is an output file, lest a
   // checkpoint count entries of a page that has not ended.
   void advance(std::uint64_t output_bytes = 0);
-  // Writes the failed keys and then the checkpoint, if the watermark has moved. With an output file,
-  // only after what was counted has been written to it. At intervals the journal is synced;
+  // Writes the failed keys and then the checkpoint, if the watermark has moved. With an output
+  // file, only after what was counted has been written to it. At intervals the journal is synced;
   // `sync_output` is called before that.
   Result<> save(const std::function<Result<>()>& sync_output = nullptr);
   // Both, for an operation without an output file.
@@ -80,7 +80,8 @@ class JobRun {
   Checkpoint start_;
   Watermark watermark_;
   Counts counts_;
-  Watermark::Passed passed_;  // the pages before the watermark, with the failed keys not yet written
+  Watermark::Passed
+      passed_;  // the pages before the watermark, with the failed keys not yet written
   std::uint64_t output_bytes_ = 0;  // where the entries of passed_ end in the output
   bool moved_ = false;              // since the last save
   bool done_is_gone_ = false;
@@ -102,8 +103,8 @@ struct PageRun {
 
 // Settles a batch whose entries ended as `endings` tells, page by page. `key` gives an entry's key,
 // `reasons` tells of the failed ones.
-void settle_batch(JobRun& run, const std::vector<PageRun>& pages, const std::vector<Ending>& endings,
-                  const std::vector<store::KeyFailure>& reasons,
+void settle_batch(JobRun& run, const std::vector<PageRun>& pages,
+                  const std::vector<Ending>& endings, const std::vector<store::KeyFailure>& reasons,
                   const std::function<std::string_view(std::size_t)>& key);
 
 }  // namespace sluice::bulk

@@ -1,5 +1,5 @@
-// What the tests of the bulk jobs stand on: a store in memory, as narrow as a remote service, behind one
-// that fails on command.
+// What the tests of the bulk jobs stand on: a store in memory, as narrow as a remote service,
+// behind one that fails on command.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -63,9 +63,10 @@ class JobFixture : public ::testing::Test {
     for (std::size_t i = 0; i < entries; ++i) {
       const std::string key = fmt::format("key:{:04}", i);
       const std::string value = fmt::format("value {}", i);
-      const std::string metadata = fmt::format(R"({{ "tags":["t{}"{}], "n":{} }})", i % 5,
-                                               i % 3 == 0 ? R"(,"old")" : "", i);
-      block.append({.key = key, .value = value, .metadata = metadata, .presence = store::Presence::present});
+      const std::string metadata =
+          fmt::format(R"({{ "tags":["t{}"{}], "n":{} }})", i % 5, i % 3 == 0 ? R"(,"old")" : "", i);
+      block.append(
+          {.key = key, .value = value, .metadata = metadata, .presence = store::Presence::present});
     }
     put(*backend, block);
   }
@@ -75,8 +76,8 @@ class JobFixture : public ::testing::Test {
     const auto body = [&]() -> io::Task<int> {
       const auto all = block.entries();
       for (std::size_t at = 0; at < all.size(); at += to->capabilities().put_entries) {
-        const auto answer =
-            co_await to->put(all.subspan(at, std::min(to->capabilities().put_entries, all.size() - at)));
+        const auto answer = co_await to->put(
+            all.subspan(at, std::min(to->capabilities().put_entries, all.size() - at)));
         EXPECT_TRUE(answer && answer->failed.empty());
       }
       co_return 0;
@@ -95,8 +96,8 @@ class JobFixture : public ::testing::Test {
         for (const store::EntryView& entry : page->entries) {
           const std::string_view key = entry.key;
           auto answer = co_await from->get(std::span(&key, 1));
-          all[std::string(key)] = {std::string(answer->entries[0].value), std::string(entry.metadata),
-                                   entry.expiration};
+          all[std::string(key)] = {std::string(answer->entries[0].value),
+                                   std::string(entry.metadata), entry.expiration};
         }
         cursor = page->cursor;
       } while (!cursor.empty());
@@ -132,7 +133,9 @@ class JobFixture : public ::testing::Test {
 
   static constexpr flow::RetryPolicy kQuick{
       .attempts = 4, .base = std::chrono::milliseconds(0), .longest = std::chrono::milliseconds(0)};
-  static Error error(ErrorCode code, Retry retry) { return {code, retry, std::nullopt, "made to fail"}; }
+  static Error error(ErrorCode code, Retry retry) {
+    return {code, retry, std::nullopt, "made to fail"};
+  }
 
   std::string folder = ::testing::TempDir() + "/sluice-bulk-" + std::to_string(::getpid());
   io::Loop loop;

@@ -13,7 +13,8 @@ namespace {
 // Cloudflare lists no fewer than ten keys at once.
 constexpr std::uint64_t kLeastPage = 10;
 
-// Owns the text that the request refers to: the page may be fetched while its caller does other work.
+// Owns the text that the request refers to: the page may be fetched while its caller does other
+// work.
 io::Task<Result<store::Page>> fetch(store::Store& store, std::string prefix, std::string cursor,
                                     std::string after, std::size_t limit, bool values) {
   store::ListRequest request{
@@ -28,9 +29,13 @@ KeySet::Hash KeySet::hash(std::string_view key) {
   return {value.high64, value.low64};
 }
 
-void KeySet::add(std::string_view key) { hashes_.push_back(hash(key)); }
+void KeySet::add(std::string_view key) {
+  hashes_.push_back(hash(key));
+}
 
-void KeySet::seal() { std::sort(hashes_.begin(), hashes_.end()); }
+void KeySet::seal() {
+  std::sort(hashes_.begin(), hashes_.end());
+}
 
 bool KeySet::contains(std::string_view key) const {
   return std::binary_search(hashes_.begin(), hashes_.end(), hash(key));
@@ -65,8 +70,8 @@ void ListSource::fetch_ahead(std::string cursor, std::string after) {
                  fetch(store_, prefix_, std::move(cursor), std::move(after), limit, values_));
 }
 
-// The store refuses the cursor of a resumed job, or has forgotten it: begins again behind the last key
-// that was worked on, by seeking or else by listing and passing over what is before it.
+// The store refuses the cursor of a resumed job, or has forgotten it: begins again behind the last
+// key that was worked on, by seeking or else by listing and passing over what is before it.
 io::Task<Result<store::Page>> ListSource::first_page_again(const Error& refusal) {
   const store::Capabilities& can = store_.capabilities();
   if (start_.last_key.empty() || !(can.seekable || can.ordered)) co_return std::unexpected(refusal);
@@ -94,8 +99,8 @@ io::Task<Result<SourcePage>> ListSource::next() {
     co_return std::unexpected(page.error());
   }
   end_ = page->cursor.empty();
-  // The next page is on its way while this one is filtered and worked on, unless this one may turn out
-  // to be the last that is wanted.
+  // The next page is on its way while this one is filtered and worked on, unless this one may turn
+  // out to be the last that is wanted.
   const bool may_end_here = left_ && page->entries.size() >= *left_;
   if (!end_ && !may_end_here) {
     fetch_ahead(page->cursor, "");

@@ -9,8 +9,8 @@
 
 namespace sluice::bulk {
 
-// A set of keys that takes 16 bytes each, whatever their length: it keeps their 128-bit XXH3 hashes,
-// of which two are the same by chance once in 10^26 for a million keys.
+// A set of keys that takes 16 bytes each, whatever their length: it keeps their 128-bit XXH3
+// hashes, of which two are the same by chance once in 10^26 for a million keys.
 class KeySet {
  public:
   void add(std::string_view key);

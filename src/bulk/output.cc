@@ -50,7 +50,7 @@ std::unique_ptr<Output> Output::to_descriptor(int descriptor) {
 Result<std::unique_ptr<Output>> Output::to_file(const std::string& path, std::string_view mark,
                                                 std::uint64_t keep) {
   const std::string target = resolved(path);
-  struct stat status {};
+  struct stat status{};
   if (::stat(target.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
     const int descriptor = ::open(target.c_str(), O_WRONLY | O_CLOEXEC);
     if (descriptor < 0) return std::unexpected(system_error(errno, fmt::format("open {}", path)));
@@ -58,13 +58,15 @@ Result<std::unique_ptr<Output>> Output::to_file(const std::string& path, std::st
   }
   std::string temporary = temporary_name(path, mark);
   const int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  if (descriptor < 0) return std::unexpected(system_error(errno, fmt::format("create {}", temporary)));
+  if (descriptor < 0)
+    return std::unexpected(system_error(errno, fmt::format("create {}", temporary)));
   std::unique_ptr<Output> output(new Output(descriptor, target, std::move(temporary), keep));
   if (::fstat(descriptor, &status) != 0 || static_cast<std::uint64_t>(status.st_size) < keep) {
-    return fail(ErrorCode::corrupt,
-                "{} is shorter than the journal says: remove the job (`sluice jobs remove {}`) and run "
-                "the command anew",
-                output->temporary_, mark);
+    return fail(
+        ErrorCode::corrupt,
+        "{} is shorter than the journal says: remove the job (`sluice jobs remove {}`) and run "
+        "the command anew",
+        output->temporary_, mark);
   }
   if (::ftruncate(descriptor, static_cast<off_t>(keep)) != 0) {
     return std::unexpected(system_error(errno, fmt::format("cut {}", output->temporary_)));

@@ -16,16 +16,16 @@ namespace sluice::bulk {
 // The message of the error that tells that the reader of a pipe has gone away.
 inline constexpr std::string_view kReaderLeft = "the reader of the output has gone away";
 
-// Writes on a thread of its own, one piece while the next one is made, so that a slow disk or reader
-// does not stop the loop. A file is written under a temporary name beside its own and renamed by
-// `complete`; one that exists and is no regular file (a pipe, /dev/null) is written to directly.
-// Belongs to one loop.
+// Writes on a thread of its own, one piece while the next one is made, so that a slow disk or
+// reader does not stop the loop. A file is written under a temporary name beside its own and
+// renamed by `complete`; one that exists and is no regular file (a pipe, /dev/null) is written to
+// directly. Belongs to one loop.
 class Output {
  public:
   // Writes to an open descriptor, which stays open.
   static std::unique_ptr<Output> to_descriptor(int descriptor);
-  // Writes to `path`, 0600. `mark` makes the temporary name; a job that may be resumed passes its id.
-  // `keep` bytes of what a file of that temporary name holds are kept, the rest is cut off.
+  // Writes to `path`, 0600. `mark` makes the temporary name; a job that may be resumed passes its
+  // id. `keep` bytes of what a file of that temporary name holds are kept, the rest is cut off.
   static Result<std::unique_ptr<Output>> to_file(const std::string& path, std::string_view mark,
                                                  std::uint64_t keep = 0);
   // The temporary name for `path`.
@@ -34,7 +34,8 @@ class Output {
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
 
-  // Hands over `text`. An error may be of an earlier piece. After an error, the output is done with.
+  // Hands over `text`. An error may be of an earlier piece. After an error, the output is done
+  // with.
   io::Task<Result<>> write(std::string text);
   // Waits until all that was handed over has been written.
   io::Task<Result<>> flush();

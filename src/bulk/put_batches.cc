@@ -10,15 +10,17 @@ namespace sluice::bulk {
 
 namespace {
 
-// A local store writes one batch after the other, in the order in which they come: one is written
-// while the next one is collected. More would only take memory.
-std::size_t batches_at_once(const store::Store& store, const JobSettings& settings) {
-  return store.capabilities().remote ? settings.concurrency : 1;
+// Half of the bytes in flight are for what is being written; the other half for what is read
+// meanwhile.
+std::size_t bytes_being_written(const JobSettings& settings) {
+  return std::max<std::size_t>(1, settings.in_flight_bytes / 2);
 }
 
-// A batch beside the one that is collected, so that sending overlaps with reading.
-std::size_t bytes_of_batch(const store::Store& store, const JobSettings& settings) {
-  return std::min(store.capabilities().put_bytes, std::max<std::size_t>(1, settings.in_flight_bytes / 2));
+// What a batch takes in memory while it is written. A remote store makes a request body of it,
+// which holds all of it once more.
+std::size_t footprint(const store::Store& store, std::size_t entries, std::size_t bytes) {
+  const std::size_t block = bytes + entries * sizeof(store::EntryView);
+  return store.capabilities().remote ? 2 * block : block;
 }
 
 std::size_t weight(const store::EntryView& entry) {
@@ -30,11 +32,13 @@ std::size_t weight(const store::EntryView& entry) {
 PutBatches::PutBatches(JobRun& run, store::Store& store)
     : run_(run),
       store_(store),
-      size_(std::min(run.job().settings.batch_size.value_or(SIZE_MAX), store.capabilities().put_entries)),
-      batcher_(size_.limit(), bytes_of_batch(store, run.job().settings)),
-      budget_(run.job().executor, run.job().settings.in_flight_bytes),
+      size_(std::min(run.job().settings.batch_size.value_or(SIZE_MAX),
+                     store.capabilities().put_entries)),
+      batcher_(size_.limit(),
+               std::min(store.capabilities().put_bytes, bytes_being_written(run.job().settings))),
+      budget_(run.job().executor, bytes_being_written(run.job().settings)),
       ended_(run.job().executor),
-      group_(run.job().executor, batches_at_once(store, run.job().settings)) {}
+      group_(run.job().executor, changes_at_once(store, run.job().settings)) {}
 
 bool PutBatches::has_room(const store::EntryView& entry) const {
   return batcher_.fits(weight(entry));
@@ -63,7 +67,7 @@ bool PutBatches::clashes(const Batch& batch) const {
 }
 
 io::Task<> PutBatches::send() {
-  const std::size_t bytes = batcher_.bytes();
+  const std::size_t bytes = footprint(store_, batcher_.items(), batcher_.bytes());
   Batch batch = std::exchange(batch_, {});
   batcher_.clear();
   batcher_.set_most_items(size_.limit());
@@ -82,8 +86,8 @@ io::Task<> PutBatches::send() {
 }
 
 io::Task<> PutBatches::put(Batch batch, std::size_t bytes) {
-  const BatchCall call = [&](std::span<const std::size_t> which)
-      -> io::Task<Result<std::vector<store::KeyFailure>>> {
+  const BatchCall call =
+      [&](std::span<const std::size_t> which) -> io::Task<Result<std::vector<store::KeyFailure>>> {
     std::vector<store::EntryView> some;
     std::span<const store::EntryView> entries = batch.entries.entries();
     if (which.size() != entries.size()) {

@@ -18,14 +18,15 @@ namespace sluice::bulk {
 // bytes, and writes several batches at a time within the bytes that may be in flight. Settles the
 // entries with the run.
 //
-// Guarantee: when a key comes twice, the later entry stays, as if all were written one by one. Within
-// a batch the store sees to it; two batches that hold the same key are never under way together.
+// Guarantee: when a key comes twice, the later entry stays, as if all were written one by one.
+// Within a batch the store sees to it; two batches that hold the same key are never under way
+// together.
 class PutBatches {
  public:
   PutBatches(JobRun& run, store::Store& store);
 
-  // Takes a copy of `entry`, which belongs to page `page` of the run. May wait until earlier batches
-  // have ended. After the run has begun to end, entries are passed over and stay open.
+  // Takes a copy of `entry`, which belongs to page `page` of the run. May wait until earlier
+  // batches have ended. After the run has begun to end, entries are passed over and stay open.
   io::Task<> add(const store::EntryView& entry, std::uint64_t page);
   // Whether `add` would begin no new batch, and so would not wait.
   [[nodiscard]] bool has_room(const store::EntryView& entry) const;

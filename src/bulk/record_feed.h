@@ -33,7 +33,9 @@ class RecordFeed {
 
  private:
   RecordFeed(io::Executor executor, io::Stop& stop, EntryFile file)
-      : executor_(executor), file_(std::move(file)), on_stop_(stop, [this] { file_.interrupt(); }) {}
+      : executor_(executor),
+        file_(std::move(file)),
+        on_stop_(stop, [this] { file_.interrupt(); }) {}
 
   static io::Task<Result<Piece>> read(RecordFeed& feed);
   Result<Piece> read_piece();

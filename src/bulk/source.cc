@@ -22,7 +22,8 @@ class KeysSource : public Source {
         path_(*options.selection.keys_file),
         end_(options.start.end) {
     if (options.selection.limit) {
-      left_ = *options.selection.limit - std::min(*options.selection.limit, options.selected_before);
+      left_ =
+          *options.selection.limit - std::min(*options.selection.limit, options.selected_before);
       if (*left_ == 0) end_ = true;
     }
   }
@@ -38,7 +39,8 @@ class KeysSource : public Source {
     end_ = piece->end;
     page.listed = piece->records.entries.size();
     page.entries = std::move(piece->records.entries);
-    page.entries.retain([&](const store::EntryView& entry) { return filter_.matches(entry.key, ""); });
+    page.entries.retain(
+        [&](const store::EntryView& entry) { return filter_.matches(entry.key, ""); });
     if (left_) {
       if (page.entries.size() >= *left_) {
         page.entries.truncate(static_cast<std::size_t>(*left_));
@@ -70,8 +72,8 @@ EntryFile::Options keys_file(const SourceOptions& options) {
   return file;
 }
 
-// With a condition on the metadata, the listing has to be read anyway; the file then narrows it down.
-// Reads the whole file, in the calling thread.
+// With a condition on the metadata, the listing has to be read anyway; the file then narrows it
+// down. Reads the whole file, in the calling thread.
 Result<KeySet> read_key_set(const SourceOptions& options) {
   EntryFile::Options from_start = keys_file(options);
   from_start.from = 0;
@@ -93,14 +95,15 @@ Result<KeySet> read_key_set(const SourceOptions& options) {
 
 }  // namespace
 
-Result<std::unique_ptr<Source>> open_source(io::Executor executor, io::Stop& stop, store::Store& store,
-                                            const SourceOptions& options) {
+Result<std::unique_ptr<Source>> open_source(io::Executor executor, io::Stop& stop,
+                                            store::Store& store, const SourceOptions& options) {
   auto filter = Filter::compile(options.selection);
   if (!filter) return std::unexpected(filter.error());
   std::optional<KeySet> keys;
   if (options.selection.keys_file) {
     if (!filter->reads_metadata()) {
-      auto feed = RecordFeed::open(executor, stop, *options.selection.keys_file, keys_file(options));
+      auto feed =
+          RecordFeed::open(executor, stop, *options.selection.keys_file, keys_file(options));
       if (!feed) return std::unexpected(feed.error());
       return std::unique_ptr<Source>(
           std::make_unique<KeysSource>(std::move(*feed), std::move(*filter), options));
@@ -109,8 +112,8 @@ Result<std::unique_ptr<Source>> open_source(io::Executor executor, io::Stop& sto
     if (!set) return std::unexpected(set.error());
     keys = std::move(*set);
   }
-  return std::unique_ptr<Source>(std::make_unique<ListSource>(executor, store, std::move(*filter),
-                                                              std::move(keys), options));
+  return std::unique_ptr<Source>(
+      std::make_unique<ListSource>(executor, store, std::move(*filter), std::move(keys), options));
 }
 
 }  // namespace sluice::bulk

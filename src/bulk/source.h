@@ -34,17 +34,16 @@ class Source {
 
 struct SourceOptions {
   const Selection& selection;
-  bool values = false;       // ask for values, if the store's listing gives them
-  Position start;            // where to go on; default: the beginning
+  bool values = false;                // ask for values, if the store's listing gives them
+  Position start;                     // where to go on; default: the beginning
   std::uint64_t selected_before = 0;  // of a resumed job: counts against --limit
 };
 
 // The entries of `store` that the selection names: from a listing, whose next page is fetched while
-// the last one is worked on, or from the selection's file of keys. A pattern that does not compile or
-// a file that cannot be opened fails here, before anything is sent. `store` and the selection outlive
-// the source.
+// the last one is worked on, or from the selection's file of keys. A pattern that does not compile
+// or a file that cannot be opened fails here, before anything is sent. `store` and the selection
+// outlive the source.
 Result<std::unique_ptr<Source>> open_source(io::Executor executor, io::Stop& stop,
-                                            store::Store& store,
-                                            const SourceOptions& options);
+                                            store::Store& store, const SourceOptions& options);
 
 }  // namespace sluice::bulk

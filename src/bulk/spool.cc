@@ -69,8 +69,8 @@ class SpoolSource : public Source {
     while (buffer_.size() < want) {
       const std::size_t old = buffer_.size();
       buffer_.resize(want);
-      const ssize_t got = ::pread(file_, buffer_.data() + old, want - old,
-                                  static_cast<off_t>(offset_ + old));
+      const ssize_t got =
+          ::pread(file_, buffer_.data() + old, want - old, static_cast<off_t>(offset_ + old));
       buffer_.resize(old + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
       if (got < 0) return std::unexpected(system_error(errno, fmt::format("read {}", path_)));
       if (got == 0) break;
@@ -79,7 +79,8 @@ class SpoolSource : public Source {
   }
 
   [[nodiscard]] std::unexpected<Error> truncated() const {
-    return fail(ErrorCode::corrupt, "{} ends in the middle of a key: remove the job and run it anew", path_);
+    return fail(ErrorCode::corrupt,
+                "{} ends in the middle of a key: remove the job and run it anew", path_);
   }
 
   std::string path_;
@@ -133,7 +134,8 @@ Result<> SpoolWriter::flush() {
 
 Result<> SpoolWriter::finish() {
   if (auto flushed = flush(); !flushed) return flushed;
-  if (::fdatasync(file_) != 0) return std::unexpected(system_error(errno, fmt::format("sync {}", path_)));
+  if (::fdatasync(file_) != 0)
+    return std::unexpected(system_error(errno, fmt::format("sync {}", path_)));
   return {};
 }
 
@@ -144,7 +146,8 @@ Result<std::unique_ptr<Source>> open_spool(const std::string& path, const Positi
   if (::pread(file, magic.data(), magic.size(), 0) != static_cast<ssize_t>(magic.size()) ||
       magic != kMagic) {
     ::close(file);
-    return fail(ErrorCode::corrupt, "{} is not a list of matched keys that this version has written", path);
+    return fail(ErrorCode::corrupt,
+                "{} is not a list of matched keys that this version has written", path);
   }
   return std::unique_ptr<Source>(std::make_unique<SpoolSource>(path, file, start));
 }

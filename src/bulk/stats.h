@@ -13,7 +13,8 @@ namespace sluice::bulk {
 struct Stats {
   std::uint64_t entries = 0;
   std::uint64_t key_bytes = 0;
-  std::optional<std::uint64_t> value_bytes;  // none: the store would have to be asked for every value
+  std::optional<std::uint64_t>
+      value_bytes;  // none: the store would have to be asked for every value
   std::uint64_t metadata_bytes = 0;
   std::uint64_t with_metadata = 0;
   std::uint64_t with_expiration = 0;

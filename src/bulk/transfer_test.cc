@@ -23,17 +23,20 @@ class TransferTest : public JobFixture {
     Job with = job();
     store::Store& from = faulty(std::move(hook));
     const auto body = [&]() -> io::Task<Report> {
-      const Checkpoint start = journal ? journal->resumed_from().value_or(Checkpoint{}) : Checkpoint{};
+      const Checkpoint start =
+          journal ? journal->resumed_from().value_or(Checkpoint{}) : Checkpoint{};
       auto output = Output::to_file(out, "test", start.output_bytes);
       EXPECT_TRUE(output);
       Report report = co_await export_entries(with, from, **output, std::move(options));
-      const auto closed = report.ended_early ? co_await (*output)->flush() : co_await (*output)->complete();
+      const auto closed =
+          report.ended_early ? co_await (*output)->flush() : co_await (*output)->complete();
       EXPECT_TRUE(closed);
       co_return report;
     };
     return loop.run(body());
   }
-  Report run_import(const std::string& text, ImportOptions options, store::FaultyStore::Hook hook = {}) {
+  Report run_import(const std::string& text, ImportOptions options,
+                    store::FaultyStore::Hook hook = {}) {
     options.path = folder + "/in";
     std::ofstream(options.path, std::ios::binary) << text;
     Job with = job();
@@ -41,7 +44,8 @@ class TransferTest : public JobFixture {
   }
   void begin_or_resume() {
     restart();
-    auto opened = job_id.empty() ? jobs.create({.command = "x", .identity = "x"}) : jobs.resume(job_id);
+    auto opened =
+        job_id.empty() ? jobs.create({.command = "x", .identity = "x"}) : jobs.resume(job_id);
     ASSERT_TRUE(opened) << opened.error().message;
     journal.emplace(std::move(*opened));
     job_id = journal->header().id;
@@ -59,7 +63,8 @@ TEST_F(TransferTest, ExportWritesEveryEntryInOrderWithItsMetadataAsItIs) {
   EXPECT_EQ(report.counts, (Counts{.listed = 250, .selected = 250, .done = 250}));
   std::string expected;
   for (const auto& [key, entry] : contents(*backend)) {
-    expected += fmt::format("{{\"key\":\"{}\",\"value\":\"{}\",\"metadata\":{}}}\n", key, entry.value, entry.metadata);
+    expected += fmt::format("{{\"key\":\"{}\",\"value\":\"{}\",\"metadata\":{}}}\n", key,
+                            entry.value, entry.metadata);
   }
   EXPECT_EQ(read_file(out), expected);
   EXPECT_EQ(faulty_store->calls(Operation::get), 36u) << "250 keys, 7 a call";
@@ -84,7 +89,8 @@ TEST_F(TransferTest, ExportKeepsTheOrderWhenAnswersComeInAnyOrder) {
   // A call that fails for now and is repeated comes later than its followers.
   const Report report = run_export({}, [&](const FaultyCall& call) {
     Fault fault;
-    if (call.operation == Operation::get && random() % 3 == 0) fault.fails = error(ErrorCode::network, Retry::again);
+    if (call.operation == Operation::get && random() % 3 == 0)
+      fault.fails = error(ErrorCode::network, Retry::again);
     return fault;
   });
   ASSERT_FALSE(report.ended_early);
@@ -96,7 +102,8 @@ TEST_F(TransferTest, ExportSkipsWhatIsGoneAndReportsWhatFails) {
   const Report report = run_export({}, [&](const FaultyCall& call) {
     Fault fault;
     for (std::size_t i = 0; i < call.keys.size(); ++i) {
-      if (call.keys[i] == "key:0010") fault.failing_keys.push_back({i, error(ErrorCode::protocol, Retry::never)});
+      if (call.keys[i] == "key:0010")
+        fault.failing_keys.push_back({i, error(ErrorCode::protocol, Retry::never)});
     }
     return fault;
   });
@@ -126,7 +133,8 @@ TEST_F(TransferTest, AResumedExportIsTheUninterruptedOne) {
       std::uint64_t calls = 0;
       report = run_export(options, [&](const FaultyCall&) {
         // The first runs only: one that is stopped within its first page gets nowhere.
-        if (i < 9 && ++calls == stop_at) stop->request({ErrorCode::interrupted, Retry::never, std::nullopt, "stop"});
+        if (i < 9 && ++calls == stop_at)
+          stop->request({ErrorCode::interrupted, Retry::never, std::nullopt, "stop"});
         return Fault{};
       });
       if (!report.ended_early) break;
@@ -168,9 +176,13 @@ TEST_F(TransferTest, AResumedJobGoesOnWhenItsCursorIsRefused) {
 TEST_F(TransferTest, CopyKeepsMetadataAndExpiry) {
   store::Block block;
   const std::int64_t later = 4'000'000'000;
-  block.append({.key = "a", .value = "1", .metadata = R"({ "b" : 1.50,"a":"\u00e9" })", .expiration = later,
+  block.append({.key = "a",
+                .value = "1",
+                .metadata = R"({ "b" : 1.50,"a":"\u00e9" })",
+                .expiration = later,
                 .presence = store::Presence::present});
-  block.append({.key = "b", .value = std::string_view("\0\xff", 2), .presence = store::Presence::present});
+  block.append(
+      {.key = "b", .value = std::string_view("\0\xff", 2), .presence = store::Presence::present});
   block.append({.key = "c", .presence = store::Presence::present});
   put(*backend, block);
   const auto target = store::make_memory_backend(narrow());
@@ -206,7 +218,8 @@ TEST_F(TransferTest, ACopyThatIsStoppedAndResumedIsWhole) {
       Job with = job();
       report = loop.run(copy(with, faulty([&](const FaultyCall&) {
                                if (i < 5 && ++calls == stop_at) {
-                                 stop->request({ErrorCode::interrupted, Retry::never, std::nullopt, "stop"});
+                                 stop->request(
+                                     {ErrorCode::interrupted, Retry::never, std::nullopt, "stop"});
                                }
                                return Fault{};
                              }),
@@ -222,7 +235,8 @@ TEST_F(TransferTest, ACopyThatIsStoppedAndResumedIsWhole) {
 std::string many_lines(std::size_t lines) {
   std::string text;
   for (std::size_t i = 0; i < lines; ++i) {
-    text += fmt::format("{{\"key\":\"k{}\",\"value\":\"v{}\",\"metadata\":{{\"i\": {}}}}}\n", i, i, i);
+    text +=
+        fmt::format("{{\"key\":\"k{}\",\"value\":\"v{}\",\"metadata\":{{\"i\": {}}}}}\n", i, i, i);
   }
   return text;
 }
@@ -240,7 +254,8 @@ TEST_F(TransferTest, ImportWritesEveryEntryInFullBatches) {
 TEST_F(TransferTest, TheLaterEntryOfAKeyStaysAcrossBatches) {
   std::string text;
   for (int round = 0; round < 20; ++round) {
-    for (int key = 0; key < 40; ++key) text += fmt::format("{{\"key\":\"k{}\",\"value\":\"{}\"}}\n", key, round);
+    for (int key = 0; key < 40; ++key)
+      text += fmt::format("{{\"key\":\"k{}\",\"value\":\"{}\"}}\n", key, round);
   }
   std::mt19937 random(3);
   const Report report = run_import(text, {}, [&](const FaultyCall&) {
@@ -257,7 +272,8 @@ TEST_F(TransferTest, ABadRecordEndsTheImportWithItsLine) {
   const Report report = run_import(many_lines(3) + "{\"value\":\"no key\"}\n" + many_lines(1), {});
   ASSERT_TRUE(report.ended_early);
   EXPECT_EQ(report.ended_early->code, ErrorCode::invalid_argument);
-  EXPECT_NE(report.ended_early->message.find("line 4"), std::string::npos) << report.ended_early->message;
+  EXPECT_NE(report.ended_early->message.find("line 4"), std::string::npos)
+      << report.ended_early->message;
 }
 
 TEST_F(TransferTest, SkipBadBoundsWhatIsSkipped) {
@@ -268,7 +284,8 @@ TEST_F(TransferTest, SkipBadBoundsWhatIsSkipped) {
   restart();
   report = run_import(text, {.skip_bad = 1});
   ASSERT_TRUE(report.ended_early);
-  EXPECT_NE(report.ended_early->message.find("line 8"), std::string::npos) << report.ended_early->message;
+  EXPECT_NE(report.ended_early->message.find("line 8"), std::string::npos)
+      << report.ended_early->message;
 }
 
 TEST_F(TransferTest, ATruncatedFileIsAnErrorThatSaysSo) {
@@ -290,7 +307,8 @@ TEST_F(TransferTest, AnImportThatIsStoppedAndResumedIsWhole) {
       begin_or_resume();
       std::uint64_t calls = 0;
       report = run_import(text, {}, [&](const FaultyCall&) {
-        if (i < 3 && ++calls == stop_at) stop->request({ErrorCode::interrupted, Retry::never, std::nullopt, "stop"});
+        if (i < 3 && ++calls == stop_at)
+          stop->request({ErrorCode::interrupted, Retry::never, std::nullopt, "stop"});
         return Fault{};
       });
       if (!report.ended_early) break;
@@ -361,13 +379,15 @@ TEST_F(TransferTest, LargeValuesStayWithinTheBytesInFlight) {
   store::Block block;
   const std::string large(100'000, 'x');
   for (int i = 0; i < 60; ++i) {
-    block.append({.key = fmt::format("k{:02}", i), .value = large, .presence = store::Presence::present});
+    block.append(
+        {.key = fmt::format("k{:02}", i), .value = large, .presence = store::Presence::present});
   }
   put(*backend, block);
   settings.in_flight_bytes = 500'000;
   const Report report = run_export({});
   EXPECT_EQ(report.counts.done, 60u);
-  // The first answers tell how large values are; from then on a batch is at most half of the budget.
+  // The first answers tell how large values are; from then on a batch is at most half of the
+  // budget.
   EXPECT_GE(faulty_store->calls(Operation::get), 15u);
 }
 

@@ -44,7 +44,8 @@ class ValueStream {
           if (wanted.keys.size() >= batch_limit()) co_await send(group, wanted);
           if (run_.ending()) break;
           wanted.keys.append(entry);
-          if (wanted.pages.empty() || wanted.pages.back().page != number) wanted.pages.push_back({number, 0});
+          if (wanted.pages.empty() || wanted.pages.back().page != number)
+            wanted.pages.push_back({number, 0});
           ++wanted.pages.back().entries;
         }
         // Lets the sink move the watermark over a page with nothing in it.
@@ -65,15 +66,15 @@ class ValueStream {
     std::vector<PageRun> pages;
   };
 
-  // As many keys as one call takes, but not so many that their values would fill half of what may be
-  // in flight: then no second call could run beside it.
+  // As many keys as one call takes, but not so many that their values would fill half of what may
+  // be in flight: then no second call could run beside it.
   [[nodiscard]] std::size_t batch_limit() const {
     const double fit = static_cast<double>(budget_.total()) / 2 / std::max(average_, 1.0);
     return std::clamp<std::size_t>(static_cast<std::size_t>(fit), 1, size_.limit());
   }
 
-  // The claim is made here, in the order of the batches: were it made later, a batch could hold what an
-  // earlier one waits for, while it waits for that one's turn.
+  // The claim is made here, in the order of the batches: were it made later, a batch could hold
+  // what an earlier one waits for, while it waits for that one's turn.
   io::Task<> send(io::TaskGroup& group, Wanted& wanted) {
     const auto claim = static_cast<std::size_t>(average_ * static_cast<double>(wanted.keys.size()));
     co_await budget_.acquire(claim);
@@ -116,7 +117,8 @@ class ValueStream {
     budget_.correct(claim, bytes);
     if (!batch.entries.empty()) {
       const double weight = static_cast<double>(bytes) / static_cast<double>(batch.entries.size());
-      // Rises at once and falls slowly: too high a guess costs a little speed, too low a one memory.
+      // Rises at once and falls slowly: too high a guess costs a little speed, too low a one
+      // memory.
       average_ = weight > average_ || !weighed_ ? weight : average_ * 0.8 + weight * 0.2;
       weighed_ = true;
     }

@@ -21,8 +21,8 @@ struct RetryPolicy {
 };
 
 // The pause after `attempts_made` failed attempts, or nothing when `error` is final. `random` is in
-// [0, 1). A Retry-After is the least that is waited; the jitter comes on top, so that the crowd that
-// it held back does not arrive at once. Pure.
+// [0, 1). A Retry-After is the least that is waited; the jitter comes on top, so that the crowd
+// that it held back does not arrive at once. Pure.
 [[nodiscard]] std::optional<std::chrono::milliseconds> pause_before_retry(const RetryPolicy& policy,
                                                                           int attempts_made,
                                                                           const Error& error,

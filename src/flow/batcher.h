@@ -27,7 +27,9 @@ class Batcher {
   void clear() { items_ = bytes_ = 0; }
 
   // Takes effect at the next `fits`.
-  void set_most_items(std::size_t most_items) { most_items_ = std::max<std::size_t>(1, most_items); }
+  void set_most_items(std::size_t most_items) {
+    most_items_ = std::max<std::size_t>(1, most_items);
+  }
 
   [[nodiscard]] std::size_t items() const { return items_; }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }

@@ -23,6 +23,8 @@ void ConcurrencyController::observe(const Sample& sample,
   limit_ = std::max(1.0, limit_ / 2.0);
 }
 
-std::size_t ConcurrencyController::limit() const { return static_cast<std::size_t>(limit_); }
+std::size_t ConcurrencyController::limit() const {
+  return static_cast<std::size_t>(limit_);
+}
 
 }  // namespace sluice::flow

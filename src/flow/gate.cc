@@ -48,10 +48,9 @@ io::Task<Result<Gate::Pass>> Gate::enter() {
 void Gate::finish(Outcome outcome, TimePoint sent,
                   std::optional<std::chrono::milliseconds> retry_after, const BudgetHint& hint) {
   const TimePoint now = io::Clock::now();
-  controller_.observe({.latency = now - sent,
-                       .overloaded = outcome != Outcome::answered,
-                       .in_flight = in_flight_},
-                      now);
+  controller_.observe(
+      {.latency = now - sent, .overloaded = outcome != Outcome::answered, .in_flight = in_flight_},
+      now);
   --in_flight_;
   if (outcome == Outcome::throttled) ++stats_.throttled;
   if (retry_after) closed_until_ = std::max(closed_until_, now + *retry_after);

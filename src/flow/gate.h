@@ -24,24 +24,24 @@ enum class Outcome : std::uint8_t {
 // What a gate has seen, for summaries and tests.
 struct GateStats {
   std::uint64_t sent = 0;
-  std::uint64_t throttled = 0;       // answers that said "too many requests"
-  Duration waited{};                 // time in which requests stood before a closed gate
+  std::uint64_t throttled = 0;  // answers that said "too many requests"
+  Duration waited{};            // time in which requests stood before a closed gate
   std::size_t in_flight = 0;
-  std::size_t concurrency = 0;       // how many may be in flight now
+  std::size_t concurrency = 0;  // how many may be in flight now
 };
 
 // One gate stands before each budget: a backend together with its credentials. It admits a request
 // when the rate budget allows one more, no Retry-After runs, and fewer requests are in flight than
 // the concurrency limit. A batch that needs 101 requests passes 101 times.
 //
-// Waiters are admitted in the order in which they came. A requested stop turns all of them away with
-// the stop's reason. Belongs to one loop.
+// Waiters are admitted in the order in which they came. A requested stop turns all of them away
+// with the stop's reason. Belongs to one loop.
 class Gate {
  public:
   struct Options {
-    std::optional<Quota> quota;   // none: no budget until an answer tells one
-    bool quota_is_fixed = false;  // --rate was given: what answers tell is not taken over
-    std::size_t concurrency = 10; // the most that may be in flight
+    std::optional<Quota> quota;    // none: no budget until an answer tells one
+    bool quota_is_fixed = false;   // --rate was given: what answers tell is not taken over
+    std::size_t concurrency = 10;  // the most that may be in flight
   };
 
   // Leave to send one request; held until its answer is complete. Destroying it without `finish`

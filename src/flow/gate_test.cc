@@ -129,7 +129,9 @@ TEST_F(GateTest, AStopTurnsEveryWaiterAway) {
 TEST_F(GateTest, APassThatIsDroppedCountsAsBroken) {
   Gate gate(loop.executor(), stop, {.concurrency = 4});
   const auto body = [&]() -> io::Task<int> {
-    { auto pass = co_await gate.enter(); }
+    {
+      auto pass = co_await gate.enter();
+    }
     co_return 0;
   };
   loop.run(body());
@@ -151,14 +153,16 @@ struct AttemptTest : GateTest {
 };
 
 TEST_F(AttemptTest, RepeatsWhatMaySucceed) {
-  const auto result = loop.run(attempt(retrier, failing(3, {ErrorCode::network, Retry::again, {}, "no"})));
+  const auto result =
+      loop.run(attempt(retrier, failing(3, {ErrorCode::network, Retry::again, {}, "no"})));
   ASSERT_TRUE(result);
   EXPECT_EQ(*result, 4);
   EXPECT_EQ(retrier.retries, 3u);
 }
 
 TEST_F(AttemptTest, GivesUpAfterItsAttemptsAndSaysSo) {
-  const auto result = loop.run(attempt(retrier, failing(99, {ErrorCode::network, Retry::again, {}, "no"})));
+  const auto result =
+      loop.run(attempt(retrier, failing(99, {ErrorCode::network, Retry::again, {}, "no"})));
   ASSERT_FALSE(result);
   EXPECT_EQ(calls, 4);
   EXPECT_EQ(result.error().retry, Retry::never);
@@ -168,7 +172,8 @@ TEST_F(AttemptTest, GivesUpAfterItsAttemptsAndSaysSo) {
 TEST_F(AttemptTest, DoesNotRepeatWhatIsFinal) {
   for (const Retry retry : {Retry::never, Retry::smaller, Retry::fatal}) {
     calls = 0;
-    const auto result = loop.run(attempt(retrier, failing(99, {ErrorCode::too_large, retry, {}, "no"})));
+    const auto result =
+        loop.run(attempt(retrier, failing(99, {ErrorCode::too_large, retry, {}, "no"})));
     EXPECT_FALSE(result);
     EXPECT_EQ(calls, 1);
   }

@@ -36,7 +36,8 @@ std::string frame(std::string_view text) {
 std::optional<std::string_view> unframe(std::string_view line) {
   if (line.size() < kHashDigits + 1 || line[kHashDigits] != ' ') return std::nullopt;
   const std::string_view text = line.substr(kHashDigits + 1);
-  if (fmt::format("{:016x}", XXH3_64bits(text.data(), text.size())) != line.substr(0, kHashDigits)) {
+  if (fmt::format("{:016x}", XXH3_64bits(text.data(), text.size())) !=
+      line.substr(0, kHashDigits)) {
     return std::nullopt;
   }
   return text;
@@ -97,7 +98,7 @@ Result<> write_all(int file, const std::string& path, std::string_view text) {
 }
 
 struct flock whole_file() {
-  struct flock region {};
+  struct flock region{};
   region.l_type = F_WRLCK;
   region.l_whence = SEEK_SET;
   return region;
@@ -124,10 +125,12 @@ Journal::~Journal() {
 
 Result<Journal> Journal::create(const std::string& path, std::string_view header) {
   File file{::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600)};
-  if (file.descriptor < 0) return std::unexpected(system_error(errno, fmt::format("create {}", path)));
+  if (file.descriptor < 0)
+    return std::unexpected(system_error(errno, fmt::format("create {}", path)));
   if (auto locked = lock(file.descriptor, path); !locked) return std::unexpected(locked.error());
   Journal journal(path, std::exchange(file.descriptor, -1));
-  if (auto wrote = write_all(journal.file_, path, frame(fmt::format("{}{}", kMagic, header))); !wrote) {
+  if (auto wrote = write_all(journal.file_, path, frame(fmt::format("{}{}", kMagic, header)));
+      !wrote) {
     return std::unexpected(wrote.error());
   }
   if (auto synced = journal.sync(); !synced) return std::unexpected(synced.error());
@@ -137,7 +140,8 @@ Result<Journal> Journal::create(const std::string& path, std::string_view header
 Result<Journal> Journal::open(const std::string& path,
                               const std::function<void(std::string_view)>& read) {
   File file{::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC)};
-  if (file.descriptor < 0) return std::unexpected(system_error(errno, fmt::format("open {}", path)));
+  if (file.descriptor < 0)
+    return std::unexpected(system_error(errno, fmt::format("open {}", path)));
   if (auto locked = lock(file.descriptor, path); !locked) return std::unexpected(locked.error());
   const auto good = read_records(file.descriptor, path, read);
   if (!good) return std::unexpected(good.error());
@@ -150,21 +154,24 @@ Result<Journal> Journal::open(const std::string& path,
 Result<Journal::Peek> Journal::peek(const std::string& path,
                                     const std::function<void(std::string_view)>& read) {
   const File file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.descriptor < 0) return std::unexpected(system_error(errno, fmt::format("open {}", path)));
+  if (file.descriptor < 0)
+    return std::unexpected(system_error(errno, fmt::format("open {}", path)));
   Peek peek;
   struct flock wanted = whole_file();
-  peek.in_use =
-      ::fcntl(file.descriptor, F_OFD_GETLK, &wanted) == 0 && wanted.l_type != F_UNLCK;
+  peek.in_use = ::fcntl(file.descriptor, F_OFD_GETLK, &wanted) == 0 && wanted.l_type != F_UNLCK;
   if (const auto good = read_records(file.descriptor, path, read); !good) {
     return std::unexpected(good.error());
   }
   return peek;
 }
 
-Result<> Journal::append(std::string_view record) { return write_all(file_, path_, frame(record)); }
+Result<> Journal::append(std::string_view record) {
+  return write_all(file_, path_, frame(record));
+}
 
 Result<> Journal::sync() {
-  if (::fdatasync(file_) != 0) return std::unexpected(system_error(errno, fmt::format("sync {}", path_)));
+  if (::fdatasync(file_) != 0)
+    return std::unexpected(system_error(errno, fmt::format("sync {}", path_)));
   return {};
 }
 

@@ -17,7 +17,8 @@ struct JournalTest : ::testing::Test {
 
   std::vector<std::string> read() {
     std::vector<std::string> records;
-    const auto journal = Journal::open(path, [&](std::string_view text) { records.emplace_back(text); });
+    const auto journal =
+        Journal::open(path, [&](std::string_view text) { records.emplace_back(text); });
     if (!journal) records.assign(1, "error: " + journal.error().message);
     return records;
   }
@@ -44,7 +45,7 @@ TEST_F(JournalTest, GivesBackWhatWasAppended) {
 
 TEST_F(JournalTest, IsReadableByItsOwnerOnly) {
   ASSERT_TRUE(Journal::create(path, "header"));
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat(path.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
 }
@@ -64,7 +65,8 @@ TEST_F(JournalTest, DropsATornRecordWhereverItIsCutAndGoesOnBehindTheLastGoodOne
     write(whole.substr(0, size));
     std::vector<std::string> records;
     {
-      auto journal = Journal::open(path, [&](std::string_view text) { records.emplace_back(text); });
+      auto journal =
+          Journal::open(path, [&](std::string_view text) { records.emplace_back(text); });
       ASSERT_TRUE(journal) << size;
       EXPECT_EQ(records, (std::vector<std::string>{"header", "one"})) << size;
       ASSERT_TRUE(journal->append("three"));
@@ -96,7 +98,9 @@ TEST_F(JournalTest, RefusesWhatIsNoJournal) {
 
 TEST_F(JournalTest, RefusesAnotherVersionWithASentence) {
   // The frame of "sluice-journal 2 header": a version to come.
-  { ASSERT_TRUE(Journal::create(path, "header")); }
+  {
+    ASSERT_TRUE(Journal::create(path, "header"));
+  }
   std::string other = folder + "/other.journal";
   std::string text = "sluice-journal 2 header";
   {
@@ -124,7 +128,9 @@ TEST_F(JournalTest, OneAtATimeHasItOpen) {
   auto peek = Journal::peek(path, [](std::string_view) {});
   ASSERT_TRUE(peek);
   EXPECT_TRUE(peek->in_use);
-  { const Journal gone = std::move(*held); }
+  {
+    const Journal gone = std::move(*held);
+  }
   peek = Journal::peek(path, [](std::string_view) {});
   EXPECT_FALSE(peek->in_use);
 }

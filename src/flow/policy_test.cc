@@ -32,8 +32,8 @@ TEST(ParseQuota, TakesRequestsPerTime) {
 }
 
 TEST(ParseQuota, RefusesTheRestInASentence) {
-  for (const std::string_view text :
-       {"", "12", "/5m", "0/s", "-1/s", "12/", "12/0s", "12/x", "a/s", "1.5/s", "99999999999999999999/s"}) {
+  for (const std::string_view text : {"", "12", "/5m", "0/s", "-1/s", "12/", "12/0s", "12/x", "a/s",
+                                      "1.5/s", "99999999999999999999/s"}) {
     const auto quota = parse_quota(text);
     ASSERT_FALSE(quota) << text;
     EXPECT_EQ(quota.error().code, ErrorCode::invalid_argument);
@@ -56,8 +56,8 @@ TEST(SlidingWindow, KeepsAMarginOfTheQuota) {
   EXPECT_EQ(SlidingWindow({1, 1s}).limit(), 1u);
 }
 
-// The promise itself: whichever way requests come, no interval of the window's length holds more than
-// the quota.
+// The promise itself: whichever way requests come, no interval of the window's length holds more
+// than the quota.
 TEST(SlidingWindow, NoIntervalHoldsMoreThanTheQuota) {
   for (const Duration gap : {Duration(0ms), Duration(1ms), Duration(70ms), Duration(900ms)}) {
     SlidingWindow window({60, 10s});
@@ -96,9 +96,10 @@ TEST(PauseBeforeRetry, GrowsToALimitAndHonoursRetryAfter) {
     double random;
     std::optional<std::chrono::milliseconds> pause;
   };
-  for (const Row& row : {Row{1, &again, 0.0, 0ms}, Row{1, &again, 0.999, 99ms}, Row{2, &again, 0.5, 100ms},
-                         Row{3, &again, 0.5, 200ms}, Row{4, &again, 0.5, 250ms}, Row{5, &again, 0.5, {}},
-                         Row{1, &told, 0.5, 7050ms}, Row{5, &told, 0.5, {}}}) {
+  for (const Row& row :
+       {Row{1, &again, 0.0, 0ms}, Row{1, &again, 0.999, 99ms}, Row{2, &again, 0.5, 100ms},
+        Row{3, &again, 0.5, 200ms}, Row{4, &again, 0.5, 250ms}, Row{5, &again, 0.5, {}},
+        Row{1, &told, 0.5, 7050ms}, Row{5, &told, 0.5, {}}}) {
     EXPECT_EQ(pause_before_retry(policy, row.made, *row.error, row.random), row.pause)
         << row.made << " " << row.random;
   }
@@ -180,7 +181,8 @@ TEST(ConcurrencyController, HalvesOncePerOverloadAndClimbsByOnePerRound) {
 TEST(ConcurrencyController, StaysBetweenOneAndTheMaximum) {
   ConcurrencyController controller(4);
   TimePoint now = kStart;
-  for (int i = 0; i < 10; ++i) controller.observe({.latency = 1ms, .overloaded = true, .in_flight = 1}, now += 1s);
+  for (int i = 0; i < 10; ++i)
+    controller.observe({.latency = 1ms, .overloaded = true, .in_flight = 1}, now += 1s);
   EXPECT_EQ(controller.limit(), 1u);
   EXPECT_EQ(ConcurrencyController(0).limit(), 1u);
 }

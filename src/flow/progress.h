@@ -20,7 +20,8 @@ struct Stage {
 };
 
 // The stages of one job, in the order in which entries pass them. The job counts, a display looks
-// when it likes: counting costs an addition, so the display cannot slow the job. Belongs to one loop.
+// when it likes: counting costs an addition, so the display cannot slow the job. Belongs to one
+// loop.
 class Progress {
  public:
   // The stage of that name, made if it is not there yet. The reference stays valid.
@@ -31,8 +32,8 @@ class Progress {
   std::deque<Stage> stages_;
 };
 
-// A smoothed rate: an exponentially weighted mean with a time constant, so that uneven sampling does
-// not matter. Pure.
+// A smoothed rate: an exponentially weighted mean with a time constant, so that uneven sampling
+// does not matter. Pure.
 class RateEstimate {
  public:
   explicit RateEstimate(double seconds_constant = 5.0) : constant_(seconds_constant) {}

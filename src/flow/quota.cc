@@ -33,14 +33,17 @@ Result<Quota> parse_quota(std::string_view text) {
   const auto duration = parse_duration(window);
   // Longer windows are a slip, and would not fit the clock.
   if (!duration || duration->count() <= 0 || *duration > std::chrono::hours(24 * 31)) {
-    return fail(ErrorCode::invalid_argument,
-                "\"{}\" is not a rate: the time after the slash is one like s, 10s or 5m, at most a month",
-                text);
+    return fail(
+        ErrorCode::invalid_argument,
+        "\"{}\" is not a rate: the time after the slash is one like s, 10s or 5m, at most a month",
+        text);
   }
   return Quota{static_cast<std::size_t>(requests), *duration};
 }
 
-SlidingWindow::SlidingWindow(Quota quota) { set_quota(quota); }
+SlidingWindow::SlidingWindow(Quota quota) {
+  set_quota(quota);
+}
 
 void SlidingWindow::set_quota(Quota quota) {
   quota_ = quota;

@@ -28,8 +28,8 @@ Result<Quota> parse_quota(std::string_view text);
 // What an answer told about the budget (Ratelimit, Ratelimit-Policy, X-RateLimit-* headers).
 struct BudgetHint {
   std::optional<Quota> quota;
-  std::optional<std::size_t> remaining;                    // requests left in the server's window
-  std::optional<std::chrono::milliseconds> reset_after;    // until that window ends
+  std::optional<std::size_t> remaining;                  // requests left in the server's window
+  std::optional<std::chrono::milliseconds> reset_after;  // until that window ends
 };
 
 // Admits sends so that no interval of the window's length, wherever it begins, holds more of them

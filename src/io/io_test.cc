@@ -15,7 +15,9 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
-Task<int> number(int value) { co_return value; }
+Task<int> number(int value) {
+  co_return value;
+}
 Task<int> throws() {
   co_await sleep_for(milliseconds(1));
   throw std::runtime_error("broken");

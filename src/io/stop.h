@@ -10,9 +10,9 @@
 
 namespace sluice::io {
 
-// A run's request to stop, shared by everything that takes part in it. Once it is requested, nothing
-// new is begun: sources stop producing, the gate lets nobody in, pauses end at once. What is on the
-// wire is left to end by itself, since only then is it known what it did.
+// A run's request to stop, shared by everything that takes part in it. Once it is requested,
+// nothing new is begun: sources stop producing, the gate lets nobody in, pauses end at once. What
+// is on the wire is left to end by itself, since only then is it known what it did.
 //
 // The first reason stays. Belongs to one loop.
 class Stop {

@@ -74,10 +74,12 @@ class Loop {
 
 // Suspends the calling coroutine until `when`.
 Task<> sleep_until(Clock::time_point when);
-inline Task<> sleep_for(Clock::duration duration) { return sleep_until(Clock::now() + duration); }
+inline Task<> sleep_for(Clock::duration duration) {
+  return sleep_until(Clock::now() + duration);
+}
 
-// Lets what is ready to run go first: work that was started just now begins. Otherwise it begins when
-// the calling coroutine next waits.
+// Lets what is ready to run go first: work that was started just now begins. Otherwise it begins
+// when the calling coroutine next waits.
 Task<> yield();
 
 // Lets coroutines wait until another one says that something has changed. A waiter checks its

@@ -4,7 +4,9 @@
 
 namespace sluice::io {
 
-TaskGroup::~TaskGroup() { assert(running_ == 0); }
+TaskGroup::~TaskGroup() {
+  assert(running_ == 0);
+}
 
 Task<> TaskGroup::spawn(Task<> task) {
   while (running_ >= limit_) co_await changed_.wait();

@@ -9,12 +9,13 @@
 namespace sluice::io {
 
 // Runs tasks side by side, at most `limit` at once; `spawn` waits for a place, which is the
-// back-pressure of a pipeline. Tasks report through what they refer to; one that throws makes `join`
-// throw. Always `co_await join()` before what the tasks refer to goes away: the destructor requires
-// that none is left.
+// back-pressure of a pipeline. Tasks report through what they refer to; one that throws makes
+// `join` throw. Always `co_await join()` before what the tasks refer to goes away: the destructor
+// requires that none is left.
 class TaskGroup {
  public:
-  TaskGroup(Executor executor, std::size_t limit) : executor_(executor), limit_(limit), changed_(executor) {}
+  TaskGroup(Executor executor, std::size_t limit)
+      : executor_(executor), limit_(limit), changed_(executor) {}
   ~TaskGroup();
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;

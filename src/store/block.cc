@@ -5,8 +5,8 @@
 namespace sluice::store {
 
 namespace {
-// Small enough that a block of one entry is cheap, doubled up to a size at which the allocator's own
-// cost vanishes.
+// Small enough that a block of one entry is cheap, doubled up to a size at which the allocator's
+// own cost vanishes.
 constexpr std::size_t kFirstChunk = 4096;
 constexpr std::size_t kLargestChunk = std::size_t{1} << 20;
 }  // namespace

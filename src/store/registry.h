@@ -6,15 +6,16 @@
 #include <string>
 #include <string_view>
 
-#include "flow/gate.h"
 #include "flow/attempt.h"
+#include "flow/gate.h"
 #include "io/stop.h"
 #include "store/store.h"
 #include "telemetry/log.h"
 
 namespace sluice::store {
 
-// What a backend is given by the program that opens it. Everything referred to outlives the backend.
+// What a backend is given by the program that opens it. Everything referred to outlives the
+// backend.
 struct Environment {
   io::Executor executor;
   io::Stop& stop;
@@ -22,8 +23,8 @@ struct Environment {
   // Where credentials and addresses come from: flag, then environment, then config file. Asked by
   // the name of the environment variable: "CLOUDFLARE_API_TOKEN". Empty: not set.
   std::function<std::string(std::string_view)> setting;
-  std::string data_folder;                      // where `sqlite:` without a path lives
-  flow::Gate::Options gate;                     // --rate and --concurrency
+  std::string data_folder;   // where `sqlite:` without a path lives
+  flow::Gate::Options gate;  // --rate and --concurrency
   flow::RetryPolicy retry;
   std::chrono::milliseconds request_timeout{60'000};  // --timeout
 };
@@ -43,8 +44,8 @@ struct Opened {
   std::function<WireStats()> wire_stats;
 };
 
-// Opens the service that `url` names ("sqlite:/x.db", "cloudflare://ACCOUNT", "memory:"). An unknown
-// scheme is an invalid_argument that lists the known ones. Does not touch the network.
+// Opens the service that `url` names ("sqlite:/x.db", "cloudflare://ACCOUNT", "memory:"). An
+// unknown scheme is an invalid_argument that lists the known ones. Does not touch the network.
 Result<Opened> open_backend(std::string_view url, const Environment& environment);
 
 }  // namespace sluice::store

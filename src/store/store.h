@@ -24,21 +24,21 @@ namespace sluice::store {
 // What a store can do, and how much of it in one call. Callers split their work by these numbers; a
 // store refuses a call beyond them (ErrorCode::invalid_argument).
 struct Capabilities {
-  std::size_t list_page = 1000;        // entries of one listed page, at most
-  std::size_t get_keys = 100;          // keys of one get
-  std::size_t put_entries = 10'000;    // entries of one put
-  std::size_t put_bytes = 64u << 20;   // bytes of one put: keys, values and metadata
-  std::size_t erase_keys = 10'000;     // keys of one erase
-  std::size_t key_bytes = 512;         // the longest key
-  std::size_t value_bytes = 25u << 20; // the longest value
-  std::size_t metadata_bytes = 1024;   // the longest metadata, as JSON text
-  std::int64_t least_ttl = 0;          // seconds that an expiry must lie ahead
-  bool keys_are_utf8 = true;           // other keys are refused
-  bool ordered = true;                 // a listing comes in the order of the keys' bytes
-  bool seekable = false;               // ListRequest::after is honoured
-  bool lists_values = false;           // ListRequest::values is honoured
-  bool exact_get = true;               // get returns any bytes as they are (see get_exact)
-  bool remote = true;                  // a call costs a round trip
+  std::size_t list_page = 1000;         // entries of one listed page, at most
+  std::size_t get_keys = 100;           // keys of one get
+  std::size_t put_entries = 10'000;     // entries of one put
+  std::size_t put_bytes = 64u << 20;    // bytes of one put: keys, values and metadata
+  std::size_t erase_keys = 10'000;      // keys of one erase
+  std::size_t key_bytes = 512;          // the longest key
+  std::size_t value_bytes = 25u << 20;  // the longest value
+  std::size_t metadata_bytes = 1024;    // the longest metadata, as JSON text
+  std::int64_t least_ttl = 0;           // seconds that an expiry must lie ahead
+  bool keys_are_utf8 = true;            // other keys are refused
+  bool ordered = true;                  // a listing comes in the order of the keys' bytes
+  bool seekable = false;                // ListRequest::after is honoured
+  bool lists_values = false;            // ListRequest::values is honoured
+  bool exact_get = true;                // get returns any bytes as they are (see get_exact)
+  bool remote = true;                   // a call costs a round trip
 };
 
 struct ListRequest {
@@ -98,8 +98,8 @@ class Store {
     return get(keys);
   }
 
-  // Writes entries, replacing what was under their keys, metadata and expiry included. When one call
-  // holds a key twice, the later one stays.
+  // Writes entries, replacing what was under their keys, metadata and expiry included. When one
+  // call holds a key twice, the later one stays.
   virtual io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) = 0;
 
   // Removes keys. An absent key is a success.

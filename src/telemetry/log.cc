@@ -9,12 +9,18 @@ namespace {
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   switch (level) {
-    case LogLevel::trace: return spdlog::level::trace;
-    case LogLevel::debug: return spdlog::level::debug;
-    case LogLevel::info: return spdlog::level::info;
-    case LogLevel::warn: return spdlog::level::warn;
-    case LogLevel::error: return spdlog::level::err;
-    case LogLevel::off: return spdlog::level::off;
+    case LogLevel::trace:
+      return spdlog::level::trace;
+    case LogLevel::debug:
+      return spdlog::level::debug;
+    case LogLevel::info:
+      return spdlog::level::info;
+    case LogLevel::warn:
+      return spdlog::level::warn;
+    case LogLevel::error:
+      return spdlog::level::err;
+    case LogLevel::off:
+      return spdlog::level::off;
   }
   return spdlog::level::off;
 }
@@ -33,7 +39,9 @@ Log::Log(LogLevel level) : sink_(std::make_unique<Sink>()) {
 
 Log::~Log() = default;
 
-bool Log::enabled(LogLevel level) const { return sink_->logger.should_log(to_spdlog(level)); }
+bool Log::enabled(LogLevel level) const {
+  return sink_->logger.should_log(to_spdlog(level));
+}
 
 void Log::write(LogLevel level, std::string_view message) {
   sink_->logger.log(to_spdlog(level), message);

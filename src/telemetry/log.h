@@ -29,19 +29,23 @@ class Log {
   // Formats only when the level is enabled: a disabled call costs a comparison.
   template <class... Args>
   void debug(fmt::format_string<Args...> format, Args&&... args) {
-    if (enabled(LogLevel::debug)) write(LogLevel::debug, fmt::vformat(format, fmt::make_format_args(args...)));
+    if (enabled(LogLevel::debug))
+      write(LogLevel::debug, fmt::vformat(format, fmt::make_format_args(args...)));
   }
   template <class... Args>
   void info(fmt::format_string<Args...> format, Args&&... args) {
-    if (enabled(LogLevel::info)) write(LogLevel::info, fmt::vformat(format, fmt::make_format_args(args...)));
+    if (enabled(LogLevel::info))
+      write(LogLevel::info, fmt::vformat(format, fmt::make_format_args(args...)));
   }
   template <class... Args>
   void warn(fmt::format_string<Args...> format, Args&&... args) {
-    if (enabled(LogLevel::warn)) write(LogLevel::warn, fmt::vformat(format, fmt::make_format_args(args...)));
+    if (enabled(LogLevel::warn))
+      write(LogLevel::warn, fmt::vformat(format, fmt::make_format_args(args...)));
   }
   template <class... Args>
   void error(fmt::format_string<Args...> format, Args&&... args) {
-    if (enabled(LogLevel::error)) write(LogLevel::error, fmt::vformat(format, fmt::make_format_args(args...)));
+    if (enabled(LogLevel::error))
+      write(LogLevel::error, fmt::vformat(format, fmt::make_format_args(args...)));
   }
 
  private:
