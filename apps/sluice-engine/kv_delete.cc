@@ -70,6 +70,7 @@ io::Task<ExitCode> run_delete(Context& context, const Invocation& invocation) {
       co_return Result<>();
     };
   }
+  (*job)->note_batch_size(kv->store->capabilities().erase_keys);
   (*job)->show_progress();
   const bulk::Report report = co_await bulk::erase((*job)->job(), *kv->store, std::move(options));
   co_await (*job)->hide_progress();

@@ -64,6 +64,7 @@ io::Task<ExitCode> run_import(Context& context, const Invocation& invocation) {
       .format = bulk::parse_format(invocation.value("format").value_or("auto")),
       .skip_bad = invocation.count("skip-bad").value_or(0),
       .now = store::unix_now()};
+  (*job)->note_batch_size(kv->store->capabilities().put_entries);
   (*job)->show_progress();
   const bulk::Report report = co_await bulk::import_entries((*job)->job(), *kv->store, options);
   co_await (*job)->hide_progress();

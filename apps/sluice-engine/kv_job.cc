@@ -154,6 +154,14 @@ Result<> KvJob::open_journal() {
   return {};
 }
 
+void KvJob::note_batch_size(std::size_t most) {
+  const auto& asked = job_->settings.batch_size;
+  if (asked && *asked > most) {
+    context_.console.detail("--batch-size {}: a call of this store carries {} at most",
+                            format_count(*asked), format_count(most));
+  }
+}
+
 std::string KvJob::id() const {
   return journal_ ? journal_->header().id : std::string();
 }

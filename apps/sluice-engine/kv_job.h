@@ -36,6 +36,8 @@ class KvJob {
                                               const JobPlan& plan);
 
   [[nodiscard]] bulk::Job& job() { return *job_; }
+  // Says, with --verbose, that --batch-size is more than a call of the store carries.
+  void note_batch_size(std::size_t most);
   // The id of the journal; "" without one.
   [[nodiscard]] std::string id() const;
   // Where a resumed job was; nothing for a new one.

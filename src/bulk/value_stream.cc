@@ -52,7 +52,7 @@ class ValueStream {
         if (page->entries.empty() && turn_ == next_turn_) co_await hand_over({}, number);
       }
       if (end) {
-        if (wanted.keys.size() > 0 && !run_.ending()) co_await send(group, wanted);
+        if (!wanted.keys.empty() && !run_.ending()) co_await send(group, wanted);
         break;
       }
     }
