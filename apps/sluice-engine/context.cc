@@ -1,5 +1,8 @@
 #include "context.h"
 
+#include <cerrno>
+#include <fstream>
+#include <sstream>
 #include <utility>
 
 namespace sluice::cli {
@@ -27,8 +30,19 @@ LogLevel log_level(const Invocation& invocation) {
 
 }  // namespace
 
+Result<Config> read_config(const std::string& path, bool asked_for) {
+  std::ifstream file(path);
+  if (!file) {
+    if (!asked_for && errno == ENOENT) return Config();
+    return std::unexpected(system_error(errno, fmt::format("read the config file {}", path)));
+  }
+  std::ostringstream text;
+  text << file.rdbuf();
+  return Config::parse(text.str(), path);
+}
+
 Context::Context(const Invocation& given, Config file, std::string file_path, Getenv getenv)
-    : invocation(given),
+    : invocation(&given),
       config(std::move(file)),
       config_path(std::move(file_path)),
       environment(std::move(getenv)),
@@ -38,17 +52,17 @@ Context::Context(const Invocation& given, Config file, std::string file_path, Ge
       stop(loop.executor()) {}
 
 std::optional<Setting> Context::setting(std::string_view variable) const {
-  return find_setting(variable, invocation, config, environment);
+  return find_setting(variable, *invocation, config, environment);
 }
 
 RunGuard Context::guard() {
-  return {loop, stop, console, invocation.duration("deadline")};
+  return {loop, stop, console, invocation->duration("deadline")};
 }
 
 store::Environment Context::store_environment() {
   flow::Gate::Options gate;
-  gate.concurrency = invocation.count("concurrency").value_or(10);
-  const std::string rate = invocation.value("rate").value_or("");
+  gate.concurrency = invocation->count("concurrency").value_or(10);
+  const std::string rate = invocation->value("rate").value_or("");
   if (rate == "off") {
     gate.quota_is_fixed = true;
   } else if (!rate.empty()) {
@@ -67,7 +81,7 @@ store::Environment Context::store_environment() {
           .data_folder = folders.data,
           .gate = gate,
           .retry = {},
-          .request_timeout = invocation.duration("timeout").value_or(std::chrono::minutes(1))};
+          .request_timeout = invocation->duration("timeout").value_or(std::chrono::minutes(1))};
 }
 
 }  // namespace sluice::cli

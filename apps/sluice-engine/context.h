@@ -20,6 +20,9 @@
 
 namespace sluice::cli {
 
+// Reads the config file at `path`. One that was not `asked_for` may be absent.
+Result<Config> read_config(const std::string& path, bool asked_for);
+
 // Made once by main, before the command runs. The loop is not running yet: a command that waits for
 // something runs it.
 struct Context {
@@ -35,7 +38,8 @@ struct Context {
   // What a backend needs. Valid as long as the context.
   [[nodiscard]] store::Environment store_environment();
 
-  const Invocation& invocation;
+  // The command line that is being run; `jobs resume` replaces its own by that of the job.
+  const Invocation* invocation;
   Config config;
   std::string config_path;
   Getenv environment;

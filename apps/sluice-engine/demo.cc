@@ -167,6 +167,10 @@ class Demo {
     // What is left bears no stale tag.
     auto left = run_engine(words({"kv", "list"}, with(tag, {"--format", "keys", "--quiet"})));
     if (!left) return std::unexpected(left.error());
+    if (left->exit_code != 0) {
+      return fail(ErrorCode::protocol, "the demo stops: its last listing ended with exit code {}",
+                  left->exit_code);
+    }
     return check("entries that still have the deleted tag", left->lines, 0);
   }
 

@@ -187,7 +187,7 @@ Finding check_store(Context& context, const std::string& store) {
   const std::string answered =
       fmt::format("{} answered in {}: {} namespace{}", opened->backend->description(),
                   format_elapsed(took), namespaces->size(), namespaces->size() == 1 ? "" : "s");
-  if (const auto wanted = context.invocation.value("namespace")) {
+  if (const auto wanted = context.invocation->value("namespace")) {
     const bool there = std::ranges::any_of(*namespaces, [&](const store::Namespace& one) {
       return one.title == *wanted || one.id == *wanted;
     });

@@ -15,7 +15,8 @@ struct Folders {
   std::string cache;   // $XDG_CACHE_HOME/sluice
 
   // As the specification says, a variable with a relative path counts as not set. Without $HOME,
-  // the user's own folder is the current one.
+  // the password database says where the user's own folder is; never the current folder, where
+  // somebody else may have put a config file.
   static Folders from(
       const std::function<std::optional<std::string>(std::string_view)>& environment);
 

@@ -33,8 +33,10 @@ boost::json::object job_object(const bulk::JobSummary& job) {
                              {"done", job.checkpoint.counts.done},
                              {"failed", job.checkpoint.counts.failed},
                              {"skipped", job.checkpoint.counts.skipped}};
-  object["arguments"] = boost::json::array(job.header.words.begin(), job.header.words.end());
-  if (!job.reason.empty()) object["reason"] = job.reason;
+  boost::json::array arguments;
+  for (const std::string& word : job.header.words) arguments.emplace_back(printable(word));
+  object["arguments"] = std::move(arguments);
+  if (!job.reason.empty()) object["reason"] = printable(job.reason);
   return object;
 }
 
@@ -155,11 +157,20 @@ ExitCode run_jobs_resume(Context& context, const Invocation& invocation) {
   }
   auto resumed = parse_command_line(words, context.environment);
   if (!resumed) return report_error(context, resumed.error());
+  // The job may have been told to use another config file.
+  if (const auto path = resumed->value("config"); path && *path != context.config_path) {
+    auto config = read_config(*path, true);
+    if (!config) return report_error(context, config.error());
+    context.config = std::move(*config);
+    context.config_path = *path;
+  }
   resumed->use(context.config);
   const CommandFunction function = find_command_function(resumed->path());
   if (function == nullptr)
     return report_error(context, usage("the job's command is not known any more"));
   context.resume_job = *id;
+  // From here on, credentials, budget and time-outs are those of the job.
+  context.invocation = &*resumed;
   return function(context, *resumed);
 }
 
@@ -180,6 +191,22 @@ ExitCode run_jobs_remove(Context& context, const Invocation& invocation) {
   }
   if (!invocation.on("finished") && invocation.arguments().empty()) {
     return report_error(context, usage("name the jobs to remove, or --finished"));
+  }
+  // What is unfinished cannot be resumed any more.
+  const auto unfinished = std::count_if(ids.begin(), ids.end(), [&](const std::string& id) {
+    const auto job = folder.show(id);
+    return job && job->state == bulk::JobState::unfinished;
+  });
+  if (unfinished > 0 && !invocation.on("yes") && !invocation.on("dry-run")) {
+    if (!context.console.interactive()) {
+      return report_error(context, usage(fmt::format("{} of these jobs could still be resumed: "
+                                                     "--yes removes them all the same",
+                                                     unfinished)));
+    }
+    const auto yes = context.loop.run(context.console.confirm(
+        context.stop, fmt::format("Remove {} jobs, {} of which could still be resumed?", ids.size(),
+                                  unfinished)));
+    if (!yes || !*yes) return report_error(context, usage("not confirmed: nothing was removed"));
   }
   for (const std::string& id : ids) {
     if (!invocation.on("dry-run")) {

@@ -22,11 +22,14 @@ Error needs_yes(std::string_view what) {
 
 io::Task<ExitCode> run_delete(Context& context, const Invocation& invocation) {
   bulk::Selection selection = selection_from(invocation);
+  // Set for a listing and left in the environment, it would delete everything.
+  if (invocation.origin("all") == Origin::environment) selection.all = false;
   if (invocation.arguments().empty() && !selection.selects_something() && !selection.all) {
     co_return report_error(
         context,
         {ErrorCode::invalid_argument, Retry::never, std::nullopt,
-         "nothing is selected: name keys or a selection (--prefix, --search, --keys-file …), "
+         "nothing is selected: name keys or a selection (--prefix, --search, --keys-file …; "
+         "--limit only narrows one down), "
          "or --all-keys to delete every entry"});
   }
   const bool dry_run = invocation.on("dry-run");

@@ -37,6 +37,7 @@ io::Task<ExitCode> run_export(Context& context, const Invocation& invocation) {
                           {.verb = "exported",
                            .identity = fmt::format("{}\n{}", kv->url, kv->in.id),
                            .store = kv->url,
+                           .output = to_stdout ? std::string() : file,
                            .resumable = !to_stdout,
                            .json_to_stdout = !to_stdout});
   if (!job) co_return report_error(context, job.error());
@@ -49,7 +50,8 @@ io::Task<ExitCode> run_export(Context& context, const Invocation& invocation) {
     }
     co_return (*job)->finish(report, {&*kv}, {{"namespace", kv->in.title}, {"output", file}});
   }
-  auto output = open_output(invocation, (*job)->id(), from != nullptr ? from->output_bytes : 0);
+  auto output =
+      open_output(context, invocation, (*job)->id(), from != nullptr ? from->output_bytes : 0);
   if (!output) co_return report_error(context, output.error());
 
   const EntryOutput how = entry_output(context, invocation, "ndjson");
@@ -62,7 +64,7 @@ io::Task<ExitCode> run_export(Context& context, const Invocation& invocation) {
   bulk::Report report =
       co_await bulk::export_entries((*job)->job(), *kv->store, **output, std::move(options));
   co_await (*job)->hide_progress();
-  co_await close_output(**output, {}, report, /*resumable=*/!to_stdout);
+  co_await close_output(**output, {}, report, report.resumable);
   co_return (*job)->finish(report, {&*kv}, {{"namespace", kv->in.title}, {"output", file}});
 }
 

@@ -27,7 +27,7 @@ io::Task<ExitCode> get_one(Context& context, const Invocation& invocation) {
         context, {ErrorCode::not_found, Retry::never, std::nullopt,
                   fmt::format("{} has no key \"{}\"", kv->description(), printable(key))});
   }
-  auto output = open_output(invocation);
+  auto output = open_output(context, invocation);
   if (!output) co_return report_error(context, output.error());
   bulk::Report report;
   co_await close_output(**output, std::string(answer->entries[0].value), report);
@@ -59,7 +59,7 @@ io::Task<ExitCode> get_some(Context& context, const Invocation& invocation) {
                            .json_to_stdout = false});
   if (!job) co_return report_error(context, job.error());
   const EntryOutput how = entry_output(context, invocation, "ndjson");
-  auto output = open_output(invocation);
+  auto output = open_output(context, invocation);
   if (!output) co_return report_error(context, output.error());
   bulk::ExportOptions options{
       .selection = std::move(selection),
@@ -72,7 +72,8 @@ io::Task<ExitCode> get_some(Context& context, const Invocation& invocation) {
   co_await close_output(**output, {}, report);
   if (report.ended_early) co_return report_error(context, *report.ended_early);
   if (context.console.verbose() || report.counts.failed > 0) {
-    co_return (*job)->finish(report, {&*kv}, {});
+    const ExitCode code = (*job)->finish(report, {&*kv}, {});
+    if (code != ExitCode::done) co_return code;
   }
   if (report.counts.skipped > 0) {
     std::string missing;

@@ -1,6 +1,9 @@
 // sluice kv import
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <boost/json.hpp>
-#include <filesystem>
+#include <cerrno>
 #include <utility>
 
 #include "base/utf8.h"
@@ -18,14 +21,6 @@ Error usage(std::string message) {
   return {ErrorCode::invalid_argument, Retry::never, std::nullopt, std::move(message)};
 }
 
-// The same file under any name, as far as a resumed job is concerned.
-std::string file_identity(const std::string& path) {
-  std::error_code error;
-  const auto real = std::filesystem::canonical(path, error);
-  const auto size = std::filesystem::file_size(real, error);
-  return fmt::format("{}\n{}", error ? path : real.string(), error ? 0 : size);
-}
-
 io::Task<ExitCode> run_import(Context& context, const Invocation& invocation) {
   const auto arguments = invocation.arguments();
   const std::string path = arguments.empty() ? std::string("-") : arguments.front();
@@ -37,6 +32,13 @@ io::Task<ExitCode> run_import(Context& context, const Invocation& invocation) {
     co_return report_error(context,
                            usage("--resume needs a file: what came through a pipe is gone"));
   }
+  // Before a namespace is made for it.
+  struct stat status{};
+  if (!from_stdin && (::stat(path.c_str(), &status) != 0 || S_ISDIR(status.st_mode) ||
+                      ::access(path.c_str(), R_OK) != 0)) {
+    const int reason = S_ISDIR(status.st_mode) ? EISDIR : errno;
+    co_return report_error(context, system_error(reason, fmt::format("read {}", printable(path))));
+  }
   StorePlace place = source_place(context, invocation);
   place.create = invocation.on("create-namespace");
   auto kv = co_await open_store(context, place, invocation.on("dry-run"));
@@ -46,6 +48,7 @@ io::Task<ExitCode> run_import(Context& context, const Invocation& invocation) {
                    {.verb = "imported",
                     .identity = fmt::format("{}\n{}\n{}", kv->url, kv->in.id, file_identity(path)),
                     .store = kv->url,
+                    .skipped = "bad records",
                     .resumable = !from_stdin});
   if (!job) co_return report_error(context, job.error());
   if (invocation.on("interactive") && !invocation.on("yes")) {

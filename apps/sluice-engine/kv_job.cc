@@ -1,11 +1,12 @@
 #include "kv_job.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
+#include <array>
 #include <boost/json.hpp>
 #include <chrono>
+#include <cinttypes>
+#include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <utility>
 
@@ -28,14 +29,21 @@ constexpr std::array<std::string_view, 13> kAskedFor{
     "prefix", "pattern", "search", "tag-field", "tag-value", "keys-file", "all",
     "limit",  "format",  "output", "exact",     "null",      "metadata"};
 // These do not belong to the work, and would be wrong or needless when it is resumed.
-constexpr std::array<std::string_view, 6> kNotResumed{
-    "resume", "store", "deadline", "interactive", "create-namespace", "failures"};
+constexpr std::array<std::string_view, 5> kNotResumed{"resume", "store", "deadline", "interactive",
+                                                      "create-namespace"};
+
+// Whether two paths lead to the same existing file.
+bool same_file(const std::string& one, const std::string& other) {
+  std::error_code error;
+  return std::filesystem::equivalent(one, other, error) && !error;
+}
 
 std::string identity_of(const Invocation& invocation, const JobPlan& plan) {
   std::string identity = fmt::format("{}\n{}", invocation.path(), plan.identity);
   for (const std::string_view flag : kAskedFor) {
     if (const auto value = invocation.value(flag)) identity += fmt::format("\n{}={}", flag, *value);
   }
+  if (const auto keys = invocation.value("keys-file")) identity += "\n" + file_identity(*keys);
   for (const std::string& argument : invocation.arguments()) identity += "\n" + argument;
   return identity;
 }
@@ -63,9 +71,21 @@ store::WireStats sum(const std::vector<const KvStore*>& stores) {
 }  // namespace
 
 std::uint64_t peak_memory() {
-  struct rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+  // VmHWM, not ru_maxrss: that one begins with what the parent held before exec.
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    std::uint64_t kilobytes = 0;
+    if (std::sscanf(line.c_str(), "VmHWM: %" SCNu64, &kilobytes) == 1) return kilobytes * 1024;
+  }
+  return 0;
+}
+
+std::string file_identity(const std::string& path) {
+  std::error_code error;
+  const auto real = std::filesystem::canonical(path, error);
+  if (error) return path;
+  const auto size = std::filesystem::file_size(real, error);
+  return fmt::format("{}\n{}", real.string(), error ? 0 : size);
 }
 
 bulk::Selection selection_from(const Invocation& invocation) {
@@ -92,8 +112,23 @@ KvJob::KvJob(Context& context, const Invocation& invocation, JobPlan plan)
 
 Result<std::unique_ptr<KvJob>> KvJob::begin(Context& context, const Invocation& invocation,
                                             const JobPlan& plan) {
+  const std::string keys = invocation.value("keys-file").value_or("");
+  const std::string failed = invocation.value("failures").value_or("");
+  if (!failed.empty() && same_file(keys, failed)) {
+    return fail(ErrorCode::invalid_argument,
+                "--keys-file and --failures are the same file, which would be read and written at "
+                "once: name another one for the failures");
+  }
   std::unique_ptr<KvJob> self(new KvJob(context, invocation, plan));
-  if (plan.resumable && !invocation.on("dry-run")) {
+  // What came through a pipe is gone when the job is resumed.
+  if (keys == "-") {
+    if (invocation.on("resume")) {
+      return fail(ErrorCode::invalid_argument,
+                  "--resume needs the keys again: give them in a file instead of stdin");
+    }
+    self->plan_.resumable = false;
+  }
+  if (self->plan_.resumable && !invocation.on("dry-run")) {
     if (auto opened = self->open_journal(); !opened) return std::unexpected(opened.error());
   }
   bulk::JobSettings settings;
@@ -143,12 +178,15 @@ Result<> KvJob::open_journal() {
   std::vector<std::string> words = invocation_.words(kNotResumed);
   words.insert(words.begin(), "--store=" + plan_.store);
   std::error_code ignored;
-  auto journal = folder.create({.id = {},
-                                .command = std::string(invocation_.path()),
-                                .words = std::move(words),
-                                .folder = std::filesystem::current_path(ignored).string(),
-                                .identity = identity,
-                                .created = 0});
+  auto journal = folder.create(
+      {.id = {},
+       .command = std::string(invocation_.path()),
+       .words = std::move(words),
+       .folder = std::filesystem::current_path(ignored).string(),
+       .output = plan_.output.empty() ? std::string()
+                                      : std::filesystem::absolute(plan_.output, ignored).string(),
+       .identity = identity,
+       .created = 0});
   if (!journal) return std::unexpected(journal.error());
   journal_.emplace(std::move(*journal));
   return {};
@@ -159,6 +197,14 @@ void KvJob::note_batch_size(std::size_t most) {
   if (asked && *asked > most) {
     context_.console.detail("--batch-size {}: a call of this store carries {} at most",
                             format_count(*asked), format_count(most));
+  }
+}
+
+KvJob::~KvJob() {
+  // It ended before the work began: there is nothing to go on from. What cannot be noted now shows
+  // as an unfinished job, which is removed by hand.
+  if (journal_ && !told_ && resumed_from() == nullptr) {
+    (void)journal_->finish(bulk::JobState::failed, "did not begin");
   }
 }
 
@@ -214,7 +260,9 @@ void KvJob::tell(const bulk::Report& report, double seconds, const store::WireSt
                                  format_count(counts.done), format_count(counts.selected),
                                  format_count(counts.listed));
   if (counts.failed > 0) line += fmt::format(", {} failed", format_count(counts.failed));
-  if (counts.skipped > 0) line += fmt::format(", {} skipped", format_count(counts.skipped));
+  if (counts.skipped > 0) {
+    line += fmt::format(", {} skipped ({})", format_count(counts.skipped), plan_.skipped);
+  }
   line += fmt::format(", in {:.1f} s", seconds);
   if (wire.gate.sent > 0) {
     line += fmt::format("; {} requests", format_count(wire.gate.sent));
@@ -244,15 +292,14 @@ void KvJob::tell(const bulk::Report& report, double seconds, const store::WireSt
 
 ExitCode KvJob::finish(const bulk::Report& report, const std::vector<const KvStore*>& stores,
                        const boost::json::object& extra) {
+  told_ = true;
   const double seconds = std::chrono::duration<double>(io::Clock::now() - begun_).count();
   const store::WireStats wire = sum(stores);
   // Of a run that was refused before it began, the refusal says it all.
   if (!report.ended_early || report.counts.selected > 0) tell(report, seconds, wire);
   if (report.ended_early) {
-    Error error = *report.ended_early;
-    if (report.resumable)
-      error.message += fmt::format("; continue with: sluice jobs resume {}", id());
-    context_.console.error(error);
+    context_.console.error(*report.ended_early);
+    if (report.resumable) context_.console.warn("Continue with: sluice jobs resume {}", id());
   }
   if (invocation_.on("json") && plan_.json_to_stdout) {
     boost::json::object object = report_object(report, seconds, wire);

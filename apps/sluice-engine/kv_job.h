@@ -19,13 +19,18 @@ namespace sluice::cli {
 // The selection that the flags and, for get and delete, the arguments name.
 [[nodiscard]] bulk::Selection selection_from(const Invocation& invocation);
 
+// Names a file by what a resumed job needs to find again: its place and its length.
+[[nodiscard]] std::string file_identity(const std::string& path);
+
 // What tells one job from another, and how it is told of.
 struct JobPlan {
-  std::string verb;       // what has happened to an entry: "deleted"
-  std::string identity;   // where to and where from; the selection is added
-  std::string store;      // the URL that a resumed job has to use, whatever its environment says
-  bool resumable = true;  // keep a journal
-  bool json_to_stdout = true;  // with --json, the report is the result
+  std::string verb;      // what has happened to an entry: "deleted"
+  std::string identity;  // where to and where from; the selection is added
+  std::string store;     // the URL that a resumed job has to use, whatever its environment says
+  std::string skipped = "not there any more";  // why an entry may have been passed over
+  std::string output = {};                     // the file that is written
+  bool resumable = true;                       // keep a journal
+  bool json_to_stdout = true;                  // with --json, the report is the result
 };
 
 // Surrounds one bulk operation: the journal (a new one, or with --resume the
@@ -34,6 +39,10 @@ class KvJob {
  public:
   static Result<std::unique_ptr<KvJob>> begin(Context& context, const Invocation& invocation,
                                               const JobPlan& plan);
+
+  ~KvJob();
+  KvJob(const KvJob&) = delete;
+  KvJob& operator=(const KvJob&) = delete;
 
   [[nodiscard]] bulk::Job& job() { return *job_; }
   // Says, with --verbose, that --batch-size is more than a call of the store carries.
@@ -67,6 +76,7 @@ class KvJob {
   std::unique_ptr<bulk::Job> job_;
   ProgressDisplay display_;
   flow::TimePoint begun_;
+  bool told_ = false;  // `finish` was called
 };
 
 // The most memory that this process has held, in bytes.

@@ -45,8 +45,16 @@ std::string page_table(const store::Block& page, bool metadata, bool first, std:
 io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
   auto kv = co_await open_store(context, source_place(context, invocation));
   if (!kv) co_return report_error(context, kv.error());
+  const std::string format = invocation.value("format").value_or("");
+  if (invocation.on("json") && (format == "table" || format == "csv" || format == "keys")) {
+    co_return report_error(context,
+                           {ErrorCode::invalid_argument, Retry::never, std::nullopt,
+                            fmt::format("--json and --format {} ask for two different outputs: "
+                                        "leave one out",
+                                        format)});
+  }
   const EntryOutput how = entry_output(context, invocation, "table");
-  auto output = open_output(invocation);
+  auto output = open_output(context, invocation);
   if (!output) co_return report_error(context, output.error());
   auto job = KvJob::begin(context, invocation,
                           {.verb = "written",

@@ -34,7 +34,7 @@ io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
 }
 
 io::Task<ExitCode> create(Context& context, const Invocation& invocation) {
-  auto opened = open_backend(context, store_url(context, invocation));
+  auto opened = open_backend(context, store_url(context, invocation), invocation.on("dry-run"));
   if (!opened) co_return report_error(context, opened.error());
   const std::string& title = invocation.arguments().front();
   if (invocation.on("dry-run")) {
@@ -99,8 +99,8 @@ io::Task<ExitCode> remove(Context& context, const Invocation& invocation) {
   if (!dry_run) {
     const auto removed = co_await opened->backend->delete_namespace(*found);
     if (!removed) co_return report_error(context, removed.error());
-    if (invocation.on("json")) print(json_line(*found));
   }
+  if (invocation.on("json")) print(json_line(*found));
   context.console.say("{} namespace \"{}\" with all its entries",
                       dry_run ? "would delete" : "deleted", printable(found->title));
   co_return ExitCode::done;

@@ -20,12 +20,12 @@ EntryOutput entry_output(const Context& context, const Invocation& invocation,
   return how;
 }
 
-Result<std::unique_ptr<bulk::Output>> open_output(const Invocation& invocation,
+Result<std::unique_ptr<bulk::Output>> open_output(Context& context, const Invocation& invocation,
                                                   std::string_view job_id, std::uint64_t keep) {
   const std::string file = invocation.value("output").value_or("");
-  if (file.empty() || file == "-") return bulk::Output::to_descriptor(STDOUT_FILENO);
+  if (file.empty() || file == "-") return bulk::Output::to_descriptor(STDOUT_FILENO, &context.stop);
   const std::string mark = job_id.empty() ? fmt::format("{}", ::getpid()) : std::string(job_id);
-  return bulk::Output::to_file(file, mark, keep);
+  return bulk::Output::to_file(file, mark, keep, &context.stop);
 }
 
 io::Task<> close_output(bulk::Output& output, std::string rest, bulk::Report& report,

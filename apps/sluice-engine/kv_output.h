@@ -27,7 +27,7 @@ struct EntryOutput {
 
 // The file of -o, else stdout. A job that can be resumed names its temporary file by its id, and
 // keeps `keep` bytes of it.
-Result<std::unique_ptr<bulk::Output>> open_output(const Invocation& invocation,
+Result<std::unique_ptr<bulk::Output>> open_output(Context& context, const Invocation& invocation,
                                                   std::string_view job_id = {},
                                                   std::uint64_t keep = 0);
 

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/json.hpp>
@@ -130,6 +131,10 @@ io::Task<ExitCode> put(Context& context, const Invocation& invocation) {
   }
   const auto expiration = expiration_from(invocation);
   if (!expiration) co_return report_error(context, expiration.error());
+  if (*expiration != 0 && *expiration <= store::unix_now()) {
+    co_return report_error(
+        context, usage(fmt::format("the expiry {} is in the past", format_timestamp(*expiration))));
+  }
 
   StorePlace place = source_place(context, invocation);
   place.create = invocation.on("create-namespace");
@@ -138,7 +143,18 @@ io::Task<ExitCode> put(Context& context, const Invocation& invocation) {
   // The cheap checks first: the value may have to be typed.
   store::EntryView entry{
       .key = invocation.arguments().front(), .metadata = metadata, .expiration = *expiration};
-  if (auto fits = store::check_entry(kv->store->capabilities(), entry, store::unix_now()); !fits) {
+  // What any store may hold can be copied to every other one, so the narrowest rules (Cloudflare's)
+  // hold for what is typed; an import takes all that its store can hold.
+  store::Capabilities rules = kv->store->capabilities();
+  rules.key_bytes = std::min<std::size_t>(rules.key_bytes, 512);
+  rules.keys_are_utf8 = true;
+  rules.least_ttl = std::max<std::int64_t>(rules.least_ttl, 60);
+  if (entry.key == "." || entry.key == "..") {
+    co_return report_error(
+        context,
+        usage(fmt::format("\"{}\" cannot be a key: it names a folder in URLs", entry.key)));
+  }
+  if (auto fits = store::check_entry(rules, entry, store::unix_now()); !fits) {
     co_return report_error(context, fits.error());
   }
   const auto value = co_await value_from(context, invocation);

@@ -1,5 +1,6 @@
 #include "kv_store.h"
 
+#include <filesystem>
 #include <utility>
 
 #include "base/uri.h"
@@ -35,12 +36,17 @@ std::string KvStore::description() const {
                      opened.backend->description());
 }
 
-Result<store::Opened> open_backend(Context& context, std::string_view url) {
+Result<store::Opened> open_backend(Context& context, std::string_view url, bool dry_run) {
+  const std::string file(url.starts_with("sqlite:") ? url.substr(7) : "");
+  if (std::error_code error; !file.empty() && dry_run && !std::filesystem::exists(file, error)) {
+    return fail(ErrorCode::not_found, "there is no file {}, and a dry run does not make it",
+                printable(file));
+  }
   return store::open_backend(url, context.store_environment());
 }
 
 io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, bool dry_run) {
-  auto opened = open_backend(context, place.url);
+  auto opened = open_backend(context, place.url, dry_run);
   if (!opened) co_return std::unexpected(opened.error());
   KvStore kv{.opened = std::move(*opened), .in = {}, .url = place.url, .calls = {}, .store = {}};
 
@@ -53,7 +59,7 @@ io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, 
     name = kDefaultNamespace;
   }
   if (!place.id.empty()) {
-    kv.in = {.id = place.id, .title = place.name};
+    kv.in = {.id = place.id, .title = place.name.empty() ? place.id : place.name};
   } else {
     auto found = co_await kv.opened.backend->find_namespace(name);
     if (!found && found.error().code == ErrorCode::not_found && place.create) {

@@ -37,8 +37,8 @@ struct KvStore {
   [[nodiscard]] std::string description() const;
 };
 
-// Opens the backend of a URL.
-Result<store::Opened> open_backend(Context& context, std::string_view url);
+// Opens the backend of a URL. A database file that does not exist is made, but not by a dry run.
+Result<store::Opened> open_backend(Context& context, std::string_view url, bool dry_run = false);
 
 // Finds the namespace (a store of this machine has one named "default", which is meant when none is
 // named) and opens it.

@@ -1,4 +1,5 @@
 // The engine: understands the command line, reads the config file, runs the command.
+#include <fcntl.h>
 #include <malloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,17 +34,6 @@ ExitCode say_and_exit(const Error& error) {
   return exit_code(error.code);
 }
 
-Result<Config> read_config(const std::string& path, bool asked_for) {
-  std::ifstream file(path);
-  if (!file) {
-    if (!asked_for && errno == ENOENT) return Config();
-    return std::unexpected(system_error(errno, fmt::format("read the config file {}", path)));
-  }
-  std::ostringstream text;
-  text << file.rdbuf();
-  return Config::parse(text.str(), path);
-}
-
 // These look after the config file, or do not need it: they run when it is broken, too.
 bool runs_without_config(std::string_view path) {
   return path.starts_with("config ") || path == "doctor" || path == "help" || path == "version" ||
@@ -53,13 +43,14 @@ bool runs_without_config(std::string_view path) {
 // Once, on a terminal: that there could be a config file.
 void offer_config(Context& context) {
   struct stat status{};
+  const std::string marker = context.folders.state + "/config-offered";
   if (!context.console.interactive() || context.console.quiet() ||
-      ::stat(context.config_path.c_str(), &status) == 0 ||
-      ::stat(context.folders.state.c_str(), &status) == 0) {
+      ::stat(context.config_path.c_str(), &status) == 0 || ::stat(marker.c_str(), &status) == 0) {
     return;
   }
   std::error_code ignored;
   std::filesystem::create_directories(context.folders.state, ignored);
+  std::ofstream{marker};
   context.console.say(
       "(no config file yet: `sluice config init` writes a commented one; this is said once)");
 }
@@ -91,7 +82,18 @@ ExitCode run(const std::vector<std::string>& words) {
 
 }  // namespace sluice::cli
 
+// A closed stdin, stdout or stderr would be given to the next file that is opened, and results
+// would be written into it. What stands in for them fails when it is used.
+static void open_standard_descriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF) {
+      (void)::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+  }
+}
+
 int main(int argc, char** argv) {
+  open_standard_descriptors();
   // A reader that goes away is told by EPIPE, where it is known whose reader it was.
   std::signal(SIGPIPE, SIG_IGN);
   ::umask(077);

@@ -45,6 +45,7 @@ ProgressDisplay::ProgressDisplay(io::Executor executor, const flow::Progress& pr
       stopped_(executor) {}
 
 void ProgressDisplay::start() {
+  stopping_ = false;
   if (style_ != ProgressStyle::off) showing_.emplace(executor_, show());
 }
 
@@ -67,7 +68,14 @@ io::Task<int> ProgressDisplay::show() {
 }
 
 void ProgressDisplay::draw(flow::TimePoint now) {
-  if (const flow::Stage* stage = leading_stage()) rate_.sample(stage->count, now);
+  if (const flow::Stage* stage = leading_stage()) {
+    if (stage != rated_) {
+      rated_ = stage;
+      rate_ = flow::RateEstimate();
+      rate_.sample(0, started_at_);
+    }
+    rate_.sample(stage->count, now);
+  }
   switch (style_) {
     case ProgressStyle::off:
       break;

@@ -47,6 +47,7 @@ class ProgressDisplay {
   Console& console_;
   ProgressStyle style_;
   flow::RateEstimate rate_;
+  const flow::Stage* rated_ = nullptr;  // the stage that rate_ is of
   flow::TimePoint started_at_;
   bool stopping_ = false;
   io::Event stopped_;

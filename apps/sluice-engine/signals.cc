@@ -15,6 +15,11 @@ SignalStop::SignalStop(io::Executor executor, io::Stop& stop, Console& console)
 void SignalStop::wait() {
   signals_.async_wait([this](boost::system::error_code error, int) {
     if (error) return;
+    // timeout(1) signals the child and then its group: the same request twice.
+    const auto now = io::Clock::now();
+    const bool same_request = now - asked_at_ < std::chrono::milliseconds(250);
+    if (stop_.requested() && same_request) return wait();
+    asked_at_ = now;
     if (stop_.requested()) {
       console_.set_bar("");
       std::_Exit(static_cast<int>(ExitCode::interrupted));

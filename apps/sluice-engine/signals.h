@@ -20,6 +20,7 @@ class SignalStop {
   void wait();
   io::Stop& stop_;
   Console& console_;
+  io::Clock::time_point asked_at_{};
   boost::asio::basic_signal_set<io::Executor> signals_;
 };
 

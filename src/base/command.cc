@@ -77,13 +77,23 @@ Result<> check_value(const Flag& flag, std::string_view text, std::string_view s
       }
       return {};
     case ValueKind::size:
-      if (const auto size = parse_size(text); !size) return refuse(size.error());
+      if (const auto size = parse_size(text); !size) {
+        return refuse(size.error());
+      } else if (*size < flag.least) {
+        return fail(ErrorCode::invalid_argument, "{} must be at least {} bytes, not {}.", source,
+                    flag.least, *size);
+      }
       return {};
     case ValueKind::ttl:
       if (parse_count(text)) return {};
       [[fallthrough]];
     case ValueKind::duration:
-      if (const auto duration = parse_duration(text); !duration) return refuse(duration.error());
+      if (const auto duration = parse_duration(text); !duration) {
+        return refuse(duration.error());
+      } else if (duration->count() < static_cast<std::int64_t>(flag.least)) {
+        return fail(ErrorCode::invalid_argument, "{} must be at least {} ms, not {}.", source,
+                    flag.least, text);
+      }
       return {};
     case ValueKind::choice: {
       if (std::ranges::find(flag.choices, text) != flag.choices.end()) return {};

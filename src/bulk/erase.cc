@@ -1,8 +1,11 @@
 #include "bulk/erase.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <utility>
 
@@ -20,27 +23,27 @@ namespace {
 // the run.
 class SpoolPlace {
  public:
-  explicit SpoolPlace(const Job& job) {
-    if (job.journal != nullptr) {
-      path_ = job.journal->spool_path();
-      return;
-    }
+  static Result<SpoolPlace> make(const Job& job) {
+    if (job.journal != nullptr) return SpoolPlace(job.journal->spool_path(), false);
     const char* folder = ::secure_getenv("TMPDIR");
-    path_ = fmt::format("{}/sluice-spool-XXXXXX", folder != nullptr ? folder : "/tmp");
-    const int file = ::mkostemp(path_.data(), O_CLOEXEC);
-    if (file >= 0) ::close(file);
-    temporary_ = true;
+    std::string path = fmt::format("{}/sluice-spool-XXXXXX", folder != nullptr ? folder : "/tmp");
+    const int file = ::mkostemp(path.data(), O_CLOEXEC);
+    if (file < 0) return std::unexpected(system_error(errno, fmt::format("create {}", path)));
+    ::close(file);
+    return SpoolPlace(std::move(path), true);
   }
   ~SpoolPlace() {
     if (temporary_) ::unlink(path_.c_str());
   }
-  SpoolPlace(const SpoolPlace&) = delete;
-  SpoolPlace& operator=(const SpoolPlace&) = delete;
+  SpoolPlace(SpoolPlace&& other) noexcept
+      : path_(std::move(other.path_)), temporary_(std::exchange(other.temporary_, false)) {}
+  SpoolPlace& operator=(SpoolPlace&&) = delete;
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
+  SpoolPlace(std::string path, bool temporary) : path_(std::move(path)), temporary_(temporary) {}
   std::string path_;
-  bool temporary_ = false;
+  bool temporary_;
 };
 
 class Eraser {
@@ -61,16 +64,10 @@ class Eraser {
            "--all-keys for everything"});
       co_return run_.finish();
     }
-    if (options_.max_delete || options_.confirm) {
-      const SpoolPlace spool(run_.job());
-      if (run_.start().spooled || co_await collect(spool.path())) {
-        if (auto source = open_spool(spool.path(), run_.start().position)) {
-          co_await erase_from(**source);
-        } else {
-          run_.end_early(source.error());
-        }
-      }
-    } else if (auto source = open(run_.start().position, run_.start().counts.selected)) {
+    // What was collected and confirmed once is the work, whatever is asked for now.
+    if (run_.start().spooled || options_.max_delete || options_.confirm) {
+      co_await erase_by_spool();
+    } else if (auto source = open_listing()) {
       if ((*source)->knows_metadata()) run_.done_is_gone();
       co_await erase_from(**source);
     } else {
@@ -80,25 +77,43 @@ class Eraser {
   }
 
  private:
-  Result<std::unique_ptr<Source>> open(Position start, std::uint64_t selected_before) {
+  // From where a resumed job was, or from the beginning.
+  Result<std::unique_ptr<Source>> open_listing() {
+    const Checkpoint& start = run_.start();
     return open_source(run_.job().executor, run_.job().stop, store_,
                        {.selection = options_.selection,
                         .values = false,
-                        .start = std::move(start),
-                        .selected_before = selected_before});
+                        .start = start.position,
+                        .selected_before = start.counts.selected});
+  }
+
+  io::Task<> erase_by_spool() {
+    auto place = SpoolPlace::make(run_.job());
+    if (!place) {
+      run_.end_early(place.error());
+      co_return;
+    }
+    if (!run_.start().spooled && !co_await collect(place->path())) co_return;
+    // One batch a page.
+    if (auto source = open_spool(place->path(), run_.start().position, size_.limit())) {
+      co_await erase_from(**source);
+    } else {
+      run_.end_early(source.error());
+    }
   }
 
   // Lists everything first. True if the deletion may begin.
   io::Task<bool> collect(std::string path) {
     auto spool = SpoolWriter::create(path);
     // A listing that was cut off is begun anew: only a complete spool counts.
-    auto source = open(Position{}, 0);
+    auto source = open_listing();
     if (!spool || !source) {
       run_.end_early(!spool ? spool.error() : source.error());
       co_return false;
     }
     flow::Stage& listed = run_.job().progress.stage("listed");
     flow::Stage& matched = run_.job().progress.stage("matched");
+    Counts found;
     for (bool end = false; !end && !run_.ending();) {
       auto page = co_await (*source)->next();
       if (!page) {
@@ -106,6 +121,7 @@ class Eraser {
         break;
       }
       end = page->after.end;
+      found += {.listed = page->listed, .selected = page->entries.size()};
       listed.count += page->listed;
       matched.count += page->entries.size();
       if (auto appended = spool->append(page->entries); !appended) run_.end_early(appended.error());
@@ -116,19 +132,19 @@ class Eraser {
       run_.end_early(finished.error());
       co_return false;
     }
-    if (options_.max_delete && matched.count > *options_.max_delete) {
+    if (options_.max_delete && found.selected > *options_.max_delete) {
       run_.end_early({ErrorCode::conflict, Retry::never, std::nullopt,
                       fmt::format("{} keys match, more than --max-delete {}: nothing was deleted",
-                                  matched.count, *options_.max_delete)});
+                                  found.selected, *options_.max_delete)});
       co_return false;
     }
     if (options_.confirm) {
-      if (auto confirmed = co_await options_.confirm(matched.count); !confirmed) {
+      if (auto confirmed = co_await options_.confirm(found.selected); !confirmed) {
         run_.end_early(confirmed.error());
         co_return false;
       }
     }
-    if (auto begun = run_.begin_from_spool(listed.count); !begun) {
+    if (auto begun = run_.begin_from_spool(found); !begun) {
       run_.end_early(begun.error());
       co_return false;
     }

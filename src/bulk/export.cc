@@ -40,7 +40,10 @@ class Exporter {
     if (!run_.ending()) writer_.end(buffer_);
     // What has been received is written even when the run ends early: the journal then speaks of
     // it.
-    if (auto written = co_await write_out(); !written) run_.end_early(written.error());
+    if (auto written = co_await write_out(); !written) {
+      run_.end_early(written.error());
+      run_.forget_unsaved();
+    }
     // Before the journal says that the job is finished.
     if (!run_.ending()) {
       if (auto completed = co_await output_.complete(); !completed)

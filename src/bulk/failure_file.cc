@@ -1,6 +1,7 @@
 #include "bulk/failure_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,13 @@ namespace sluice::bulk {
 
 namespace {
 constexpr std::size_t kMostReasons = 100;
+}
+
+FailureFile::FailureFile(std::string path, std::uint64_t bytes)
+    : path_(std::move(path)), bytes_(bytes) {
+  struct stat status{};
+  const bool exists = !path_.empty() && ::stat(path_.c_str(), &status) == 0;
+  bytes_ = exists ? std::min(bytes_, static_cast<std::uint64_t>(status.st_size)) : 0;
 }
 
 FailureFile::~FailureFile() {
@@ -42,10 +50,7 @@ Result<> FailureFile::append(const std::vector<FailedKey>& keys) {
   if (file_ < 0) {
     file_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (file_ < 0) return std::unexpected(system_error(errno, fmt::format("create {}", path_)));
-    // Beyond the checkpoint there may be keys that the resumed job will meet again.
-    if (::ftruncate(file_, static_cast<off_t>(bytes_)) != 0) {
-      return std::unexpected(system_error(errno, fmt::format("cut {}", path_)));
-    }
+    if (auto cut = cut_off_the_rest(); !cut) return cut;
   }
   std::string_view rest = lines;
   while (!rest.empty()) {
@@ -54,6 +59,14 @@ Result<> FailureFile::append(const std::vector<FailedKey>& keys) {
     if (wrote < 0) return std::unexpected(system_error(errno, fmt::format("write {}", path_)));
     bytes_ += static_cast<std::uint64_t>(wrote);
     rest.remove_prefix(static_cast<std::size_t>(wrote));
+  }
+  return {};
+}
+
+Result<> FailureFile::cut_off_the_rest() {
+  if (!path_.empty() && ::truncate(path_.c_str(), static_cast<off_t>(bytes_)) != 0 &&
+      errno != ENOENT && errno != EINVAL) {
+    return std::unexpected(system_error(errno, fmt::format("cut {}", path_)));
   }
   return {};
 }

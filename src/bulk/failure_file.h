@@ -18,12 +18,16 @@ class FailureFile {
  public:
   // `bytes` is how much of an existing file is kept: what a resumed job had written up to its
   // checkpoint. An empty path counts without writing.
-  FailureFile(std::string path, std::uint64_t bytes) : path_(std::move(path)), bytes_(bytes) {}
+  // More than that is cut off; if the file has become shorter, what is there is kept.
+  FailureFile(std::string path, std::uint64_t bytes);
   ~FailureFile();
   FailureFile(const FailureFile&) = delete;
   FailureFile& operator=(const FailureFile&) = delete;
 
   Result<> append(const std::vector<FailedKey>& keys);
+  // Cuts off what is in the file beyond `bytes`: beyond the checkpoint of a resumed job there may
+  // be keys that it has done since. `append` does it, too.
+  Result<> cut_off_the_rest();
   Result<> sync();
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
   // Empty as long as no key has failed.

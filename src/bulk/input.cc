@@ -15,11 +15,23 @@ namespace {
 constexpr std::size_t kRawBuffer = std::size_t{128} << 10;
 // The longest magic that detect_compression knows.
 constexpr std::size_t kMagic = 6;
+
+// The descriptor, or -1 with errno. The open of a named pipe would wait for a writer, where nothing
+// could interrupt it.
+int open_for_reading(const char* path) {
+  struct stat status{};
+  const bool pipe = ::stat(path, &status) == 0 && S_ISFIFO(status.st_mode);
+  const int flags = O_RDONLY | O_CLOEXEC | (pipe ? O_NONBLOCK : 0);
+  for (;;) {
+    const int file = ::open(path, flags);
+    if (file >= 0 || errno != EINTR) return file;
+  }
+}
 }  // namespace
 
 Result<std::unique_ptr<Input>> Input::open(std::string path) {
   const bool is_stdin = path == "-";
-  const int file = is_stdin ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int file = is_stdin ? STDIN_FILENO : open_for_reading(path.c_str());
   if (file < 0) return std::unexpected(system_error(errno, path));
   std::unique_ptr<Input> input(new Input(file, !is_stdin, is_stdin ? "stdin" : std::move(path)));
 
@@ -68,6 +80,8 @@ Result<std::size_t> Input::read_raw(std::span<char> out) {
       return fail(ErrorCode::interrupted, "{}: reading was interrupted.", name_);
     }
     if (!regular_) {
+      // A read from a named pipe that has had no writer yet gives 0, as at its end; but Linux
+      // reports POLLHUP only after a writer has been there, so this waits for the first one.
       pollfd waiting[2] = {{file_, POLLIN, 0}, {wake_[0], POLLIN, 0}};
       if (::poll(waiting, 2, -1) < 0 && errno != EINTR) {
         return std::unexpected(system_error(errno, name_));

@@ -25,7 +25,7 @@ namespace sluice::bulk {
 class Input {
  public:
   // Opens the file at `path`, or stdin for "-". Fails with not_found, or with io for what cannot be
-  // opened or is a folder.
+  // opened or is a folder. Does not wait for the writer of a named pipe: the first `read` does.
   static Result<std::unique_ptr<Input>> open(std::string path);
 
   ~Input();
@@ -48,8 +48,8 @@ class Input {
   // "stdin", or the path as it was given.
   [[nodiscard]] const std::string& name() const { return name_; }
 
-  // Makes a `read` that waits for a pipe or terminal return ErrorCode::interrupted, and all later
-  // ones. From any thread.
+  // Makes a `read` that waits for a pipe, its first writer or a terminal return
+  // ErrorCode::interrupted, and all later ones. From any thread.
   void interrupt();
 
  private:

@@ -8,6 +8,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -240,6 +241,37 @@ TEST(Input, PipeInPiecesAndInterrupted) {
   EXPECT_EQ(size.error().code, ErrorCode::interrupted);
   EXPECT_FALSE((*input)->read(buffer));
   ::close(keeper);
+}
+
+// Each of these would wait for ever if the open, or the read, could not be interrupted; or end at
+// once if no writer counted as an end.
+TEST(Input, NamedPipeWithoutAWriter) {
+  const Folder folder;
+  const std::string path = folder.path() / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const auto input = Input::open(path);
+  ASSERT_TRUE(input);
+  std::jthread interrupter([&] { (*input)->interrupt(); });
+  char buffer[64];
+  const Result<std::size_t> size = (*input)->read(buffer);
+  ASSERT_FALSE(size);
+  EXPECT_EQ(size.error().code, ErrorCode::interrupted);
+}
+
+TEST(Input, NamedPipeWhoseWriterComesLater) {
+  const Folder folder;
+  const std::string path = folder.path() / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  for (const std::string& text : {"in time"s, ""s, some_text()}) {
+    const auto input = Input::open(path);
+    ASSERT_TRUE(input);
+    std::jthread writer([&] {
+      // Long enough for the read to have begun; if it has not, the test only shows less.
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      std::ofstream(path, std::ios::binary) << text;
+    });
+    EXPECT_EQ(contents(**input), text);
+  }
 }
 
 // EntryFile.

@@ -12,6 +12,7 @@
 #include <random>
 
 #include "base/base64.h"
+#include "bulk/output.h"
 
 namespace sluice::bulk {
 
@@ -57,11 +58,13 @@ bool flag_of(const json::object& object, std::string_view field) {
 }
 
 std::string to_text(const JobHeader& header) {
-  json::array words(header.words.begin(), header.words.end());
+  json::array words;
+  for (const std::string& word : header.words) words.emplace_back(armoured(word));
   return json::serialize(json::object{{"id", header.id},
                                       {"command", header.command},
                                       {"words", std::move(words)},
                                       {"folder", armoured(header.folder)},
+                                      {"output", armoured(header.output)},
                                       {"identity", armoured(header.identity)},
                                       {"created", header.created}});
 }
@@ -97,12 +100,14 @@ class SummaryReader {
                          .command = text_of(record, "command"),
                          .words = {},
                          .folder = bytes_of(record, "folder"),
+                         .output = bytes_of(record, "output"),
                          .identity = bytes_of(record, "identity"),
                          .created = static_cast<std::int64_t>(number_of(record, "created"))};
       if (const json::value* words = record.if_contains("words");
           words != nullptr && words->is_array()) {
         for (const json::value& word : words->get_array()) {
-          if (word.is_string()) summary_.header.words.emplace_back(word.get_string());
+          if (!word.is_string()) continue;
+          summary_.header.words.push_back(decode_base64(word.get_string()).value_or(std::string()));
         }
       }
     } else if (const std::string kind = text_of(record, "record"); kind == "checkpoint") {
@@ -117,7 +122,7 @@ class SummaryReader {
       summary_.state = state == "finished" ? JobState::finished
                        : state == "failed" ? JobState::failed
                                            : JobState::unfinished;
-      summary_.reason = text_of(record, "reason");
+      summary_.reason = bytes_of(record, "reason");
     }
   }
   [[nodiscard]] const JobSummary& summary() const { return summary_; }
@@ -160,7 +165,8 @@ Result<> make_private_folder(const std::string& path) {
 }
 
 std::string end_record(std::string_view state, std::string_view reason) {
-  return json::serialize(json::object{{"record", "end"}, {"state", state}, {"reason", reason}});
+  return json::serialize(
+      json::object{{"record", "end"}, {"state", state}, {"reason", armoured(reason)}});
 }
 
 }  // namespace
@@ -247,6 +253,10 @@ Result<JobLog> JobFolder::resume(std::string_view id) const {
     return fail(ErrorCode::not_found, "there is no job \"{}\": see `sluice jobs list`", id);
   }
   if (!journal) return std::unexpected(journal.error());
+  if (reader.summary().header.id != id) {
+    return fail(ErrorCode::corrupt, "the journal of job {} is damaged: `sluice jobs remove {}`", id,
+                id);
+  }
   const JobSummary& summary = reader.summary();
   if (summary.state == JobState::finished || summary.state == JobState::failed) {
     return fail(ErrorCode::conflict, "job {} has {} and cannot be resumed: run its command again",
@@ -274,6 +284,10 @@ Result<JobSummary> JobFolder::show(std::string_view id) const {
     return fail(ErrorCode::not_found, "there is no job \"{}\": see `sluice jobs list`", id);
   }
   if (!peek) return std::unexpected(peek.error());
+  if (reader.summary().header.id != id) {
+    return fail(ErrorCode::corrupt, "the journal of job {} is damaged: `sluice jobs remove {}`", id,
+                id);
+  }
   JobSummary summary = reader.summary();
   if (peek->in_use) summary.state = JobState::running;
   return summary;
@@ -298,6 +312,9 @@ Result<> JobFolder::remove(std::string_view id) const {
     return std::unexpected(summary.error());
   if (summary && summary->state == JobState::running) {
     return fail(ErrorCode::conflict, "job {} is running: stop it first", id);
+  }
+  if (summary && !summary->header.output.empty()) {
+    ::unlink(Output::temporary_name(summary->header.output, id).c_str());
   }
   for (const std::string_view ending : {".spool", ".failed"}) {
     ::unlink(fmt::format("{}/{}{}", path_, id, ending).c_str());

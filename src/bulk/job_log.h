@@ -20,6 +20,7 @@ struct JobHeader {
   std::string command;             // "kv delete"
   std::vector<std::string> words;  // the flags and arguments that resume it, without secrets
   std::string folder;              // the current folder in which the words are understood
+  std::string output;              // the file that is written, as an absolute path; or empty
   std::string identity;            // store, namespace, selection and output, as one string
   std::int64_t created = 0;        // seconds since 1970-01-01 UTC
 };

@@ -36,14 +36,16 @@ JobRun::JobRun(Job& job, std::string_view verb)
   matched_.count = start_.counts.selected;
   done_.count = start_.counts.done;
   failed_.count = start_.counts.failed;
+  saved_counts_ = start_.counts;
+  if (start_.spooled) done_.total = start_.counts.selected;
 }
 
 std::uint64_t JobRun::open_page(Position after, std::uint64_t listed, std::uint64_t selected) {
-  listed_.count += listed;
-  if (!start_.spooled) matched_.count += selected;
-  counts_.listed += listed;
-  counts_.selected += selected;
-  return watermark_.open(std::move(after), listed, selected);
+  const Counts found = start_.spooled ? Counts{} : Counts{.listed = listed, .selected = selected};
+  listed_.count += found.listed;
+  matched_.count += found.selected;
+  counts_ += found;
+  return watermark_.open(std::move(after), selected, found);
 }
 
 void JobRun::settle(std::uint64_t page, const Counts& ended, std::vector<FailedKey> failed) {
@@ -68,6 +70,7 @@ Result<> JobRun::save(const std::function<Result<>()>& sync_output) {
   if (!std::exchange(moved_, false)) return {};
   if (auto appended = failures_.append(std::exchange(passed_.failed, {})); !appended)
     return appended;
+  saved_counts_ = passed_.counts;
   if (job_.journal == nullptr) return {};
   Counts counts = passed_.counts;
   if (done_is_gone_) {
@@ -91,24 +94,32 @@ Result<> JobRun::save(const std::function<Result<>()>& sync_output) {
   return job_.journal->checkpoint(checkpoint, sync);
 }
 
-Result<> JobRun::begin_from_spool(std::uint64_t listed) {
-  start_ = Checkpoint{};
+Result<> JobRun::begin_from_spool(const Counts& found) {
   start_.spooled = true;
+  start_.position = Position{};
   watermark_ = Watermark();
-  counts_ = passed_.counts = Counts{.listed = listed};
-  done_.total = matched_.count;
+  counts_ += found;
+  passed_.counts = counts_;
+  done_.total = counts_.selected;
   if (job_.journal == nullptr) return {};
-  return job_.journal->checkpoint({.counts = passed_.counts, .spooled = true}, true);
+  return job_.journal->checkpoint(
+      {.counts = counts_, .failure_bytes = failures_.bytes(), .spooled = true}, true);
 }
 
 void JobRun::end_early(Error reason) {
-  if (!ended_early_) ended_early_ = std::move(reason);
+  if (ended_early_) return;
+  // What a stop has cut off tells only that; why there was a stop is the reason.
+  const bool cut_off = job_.stop.requested() && reason.code == ErrorCode::interrupted;
+  ended_early_ = cut_off ? job_.stop.reason() : std::move(reason);
 }
 
 Report JobRun::finish() {
   // Failed keys beyond the watermark are told, too; a resumed job will meet them again and cuts the
   // file back to its checkpoint.
   if (auto told = failures_.append(watermark_.take_failed()); !told) end_early(told.error());
+  if (job_.journal != nullptr && job_.failure_path == job_.journal->failure_path()) {
+    if (auto cut = failures_.cut_off_the_rest(); !cut) end_early(cut.error());
+  }
   if (auto synced = failures_.sync(); !synced) end_early(synced.error());
   if (job_.stop.requested()) {
     // What the stop turned away ended with its reason too; any other reason came first and stays.
@@ -121,9 +132,9 @@ Report JobRun::finish() {
                    "please report this",
                    counts_.selected, counts_.done, counts_.failed, counts_.skipped)});
   }
-  // What was refused before anything was done would be refused again.
-  const bool refused = ended_early_ && counts_.done == 0 &&
-                       (ended_early_->code == ErrorCode::invalid_argument ||
+  // What ended before it began, or was refused before anything was done, has nothing to go on from.
+  const bool refused = ended_early_ && counts_.done == 0 && !job_.stop.requested() &&
+                       (counts_.listed == 0 || ended_early_->code == ErrorCode::invalid_argument ||
                         ended_early_->code == ErrorCode::conflict);
   const bool resumable = job_.journal != nullptr && ended_early_ && !refused;
   if (job_.journal != nullptr) {

@@ -59,9 +59,13 @@ class JobRun {
     return save();
   }
 
-  // The matched keys are in the spool file: from here on it is the source, which gives no listed
-  // entries. `listed` were seen to fill it, and the progress has counted both already.
-  Result<> begin_from_spool(std::uint64_t listed);
+  // The matched keys are in the spool file: from here on it is the source. `found` (listed,
+  // selected) is what was seen to fill it; the progress has counted it already, and so the pages of
+  // the spool are not counted again.
+  Result<> begin_from_spool(const Counts& found);
+
+  // The output could not be written: only what the last `save` spoke of is there.
+  void forget_unsaved() { counts_ = saved_counts_; }
 
   // The run ends: nothing new is begun. The first reason stays.
   void end_early(Error reason);
@@ -85,6 +89,7 @@ class JobRun {
   std::uint64_t output_bytes_ = 0;  // where the entries of passed_ end in the output
   bool moved_ = false;              // since the last save
   bool done_is_gone_ = false;
+  Counts saved_counts_;
   std::vector<std::string> skipped_keys_;
   FailureFile failures_;
   std::optional<Error> ended_early_;

@@ -10,9 +10,12 @@ namespace sluice::bulk {
 io::Task<Report> list_entries(Job& job, store::Store& store, ListOptions options,
                               std::function<io::Task<Result<>>(const store::Block& entries)> sink) {
   JobRun run(job, "written");
-  auto source = open_source(
-      job.executor, job.stop, store,
-      {.selection = options.selection, .values = false, .start = {}, .selected_before = 0});
+  auto source = open_source(job.executor, job.stop, store,
+                            {.selection = options.selection,
+                             .metadata = true,
+                             .values = false,
+                             .start = {},
+                             .selected_before = 0});
   if (!source) {
     run.end_early(source.error());
     co_return run.finish();

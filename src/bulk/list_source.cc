@@ -52,7 +52,7 @@ ListSource::ListSource(io::Executor executor, store::Store& store, Filter filter
       values_(options.values && store.capabilities().lists_values),
       start_(options.start),
       end_(options.start.end),
-      last_key_(options.start.last_key) {
+      greatest_key_(options.start.last_key) {
   if (options.selection.limit) {
     left_ = *options.selection.limit - std::min(*options.selection.limit, options.selected_before);
     if (*left_ == 0) end_ = true;
@@ -108,7 +108,9 @@ io::Task<Result<SourcePage>> ListSource::next() {
   }
 
   store::Block& entries = page->entries;
-  if (!entries.empty()) last_key_ = entries[entries.size() - 1].key;
+  std::string_view greatest = greatest_key_;
+  for (const store::EntryView& entry : entries) greatest = std::max(greatest, entry.key);
+  if (greatest != greatest_key_) greatest_key_ = std::string(greatest);
   if (!skip_through_.empty()) {
     entries.retain([&](const store::EntryView& entry) { return entry.key > skip_through_; });
   }
@@ -129,7 +131,7 @@ io::Task<Result<SourcePage>> ListSource::next() {
     fetch_ahead(page->cursor, "");
     co_await io::yield();
   }
-  result.after = {.cursor = page->cursor, .last_key = last_key_, .offset = 0, .end = end_};
+  result.after = {.cursor = page->cursor, .last_key = greatest_key_, .offset = 0, .end = end_};
   result.entries = std::move(entries);
   co_return result;
 }

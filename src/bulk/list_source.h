@@ -53,7 +53,11 @@ class ListSource : public Source {
   std::string skip_through_;           // a refused cursor: keys up to this one have been worked on
   bool first_ = true;
   bool end_ = false;
-  std::string last_key_;
+  // The greatest key listed so far, which becomes Position::last_key; where keys come in order, no
+  // later page has a smaller one. Not simply the last key of the page: a listing that was begun
+  // again passes over pages that lie before it, and a job that is resumed once more must not go
+  // back to them.
+  std::string greatest_key_;
   // The page that is being fetched while the one before it is worked on.
   std::optional<io::Started<Result<store::Page>>> ahead_;
 };

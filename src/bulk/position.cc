@@ -6,12 +6,11 @@
 
 namespace sluice::bulk {
 
-std::uint64_t Watermark::open(Position after, std::uint64_t listed, std::uint64_t selected) {
+std::uint64_t Watermark::open(Position after, std::uint64_t entries, const Counts& found) {
   PageState page;
   page.after = std::move(after);
-  page.open_entries = selected;
-  page.counts.listed = listed;
-  page.counts.selected = selected;
+  page.open_entries = entries;
+  page.counts = found;
   pages_.push_back(std::move(page));
   return first_page_ + pages_.size() - 1;
 }

@@ -13,8 +13,9 @@ namespace sluice::bulk {
 
 // A place in the source of a job, behind a whole page of it.
 struct Position {
-  std::string cursor;        // of a listing: the store's cursor for the next page
-  std::string last_key;      // of a listing: the last key before the cursor, should it be refused
+  std::string cursor;  // of a listing: the store's cursor for the next page
+  std::string
+      last_key;  // of a listing: the greatest key listed so far, should the cursor be refused
   std::uint64_t offset = 0;  // of a file: the bytes read so far
   bool end = false;          // nothing comes after it
 };
@@ -60,9 +61,9 @@ class Watermark {
     std::vector<FailedKey> failed;
   };
 
-  // A page of `listed` entries, of which `selected` are to be done; `after` is the position behind
-  // it. Returns the page's number.
-  std::uint64_t open(Position after, std::uint64_t listed, std::uint64_t selected);
+  // A page of `entries` that are to be done; `after` is the position behind it, and `found`
+  // (listed, selected) is counted when the watermark passes it. Returns the page's number.
+  std::uint64_t open(Position after, std::uint64_t entries, const Counts& found);
   // Of the page, `ended.done + ended.failed + ended.skipped` more entries have ended.
   void settle(std::uint64_t page, const Counts& ended, std::vector<FailedKey> failed = {});
   // Moves over the pages in front that have ended. True if the position has moved; `passed` is what

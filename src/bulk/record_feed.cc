@@ -47,6 +47,9 @@ io::Task<Result<RecordFeed::Piece>> RecordFeed::next() {
     ahead_.emplace(executor_, read(*this));
     co_await io::yield();
   }
+  if (!piece && piece.error().code == ErrorCode::interrupted && stop_.requested()) {
+    co_return std::unexpected(stop_.reason());
+  }
   co_return piece;
 }
 

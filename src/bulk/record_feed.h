@@ -12,8 +12,9 @@
 namespace sluice::bulk {
 
 // Gives the records of an EntryFile in pieces of some hundred kilobytes; the next piece is read and
-// parsed while the last one is worked on. A stop ends a wait for a pipe. Always `co_await close()`
-// before destroying a feed. Belongs to one loop.
+// parsed while the last one is worked on. A stop ends the reading, even a wait for a pipe, with the
+// stop's reason. Always `co_await close()` before destroying a feed, and before the stop goes away.
+// Belongs to one loop.
 class RecordFeed {
  public:
   static Result<std::unique_ptr<RecordFeed>> open(io::Executor executor, io::Stop& stop,
@@ -34,13 +35,17 @@ class RecordFeed {
  private:
   RecordFeed(io::Executor executor, io::Stop& stop, EntryFile file)
       : executor_(executor),
+        stop_(stop),
         file_(std::move(file)),
-        on_stop_(stop, [this] { file_.interrupt(); }) {}
+        on_stop_(stop, [this] { file_.interrupt(); }) {
+    if (stop.requested()) file_.interrupt();
+  }
 
   static io::Task<Result<Piece>> read(RecordFeed& feed);
   Result<Piece> read_piece();
 
   io::Executor executor_;
+  io::Stop& stop_;
   EntryFile file_;
   std::optional<Error> error_;  // found behind the last piece
   bool ended_ = false;

@@ -1,9 +1,11 @@
 #include "bulk/source.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "bulk/list_source.h"
 #include "bulk/record_feed.h"
+#include "io/worker.h"
 
 namespace sluice::bulk {
 
@@ -72,26 +74,73 @@ EntryFile::Options keys_file(const SourceOptions& options) {
   return file;
 }
 
-// With a condition on the metadata, the listing has to be read anyway; the file then narrows it
-// down. Reads the whole file, in the calling thread.
-Result<KeySet> read_key_set(const SourceOptions& options) {
-  EntryFile::Options from_start = keys_file(options);
-  from_start.from = 0;
-  auto file = EntryFile::open(*options.selection.keys_file, from_start);
-  if (!file) return std::unexpected(file.error());
-  KeySet keys;
-  Records records;
-  for (bool more = true; more;) {
-    auto read = file->read(records);
-    if (!read) return std::unexpected(read.error());
-    more = *read;
-    if (!records.bad.empty()) return bad_key(*options.selection.keys_file, records.bad.front());
-    for (const store::EntryView& entry : records.entries) keys.add(entry.key);
-    records.clear();
+// The entries of a listing whose keys are in a file. With a condition on the metadata, the listing
+// has to be read anyway; the file then narrows it down. The first `next` reads the whole file,
+// before the store is asked for anything.
+class KeysInListSource : public Source {
+ public:
+  KeysInListSource(io::Executor executor, store::Store& store, std::unique_ptr<RecordFeed> feed,
+                   Filter filter, const SourceOptions& options)
+      : executor_(executor),
+        store_(store),
+        feed_(std::move(feed)),
+        filter_(std::move(filter)),
+        options_(options),
+        end_(options.start.end) {}
+
+  io::Task<Result<SourcePage>> next() override {
+    if (end_) {
+      SourcePage page;
+      page.after.end = true;
+      co_return page;
+    }
+    if (!list_) {
+      auto keys = co_await read_keys();
+      if (!keys) {
+        end_ = true;
+        co_return std::unexpected(keys.error());
+      }
+      list_.emplace(executor_, store_, std::move(filter_), std::move(*keys), options_);
+    }
+    co_return co_await list_->next();
   }
-  keys.seal();
-  return keys;
-}
+
+  io::Task<> close() override {
+    co_await feed_->close();
+    if (list_) co_await list_->close();
+  }
+  [[nodiscard]] bool knows_metadata() const override { return true; }
+
+ private:
+  io::Task<Result<KeySet>> read_keys() {
+    KeySet keys;
+    for (bool end = false; !end;) {
+      auto piece = co_await feed_->next();
+      if (!piece) co_return std::unexpected(piece.error());
+      const Records& records = piece->records;
+      if (!records.bad.empty()) {
+        co_return bad_key(*options_.selection.keys_file, records.bad.front());
+      }
+      for (const store::EntryView& entry : records.entries) keys.add(entry.key);
+      end = piece->end;
+    }
+    // Ten million keys take about a second, in which a signal should be seen.
+    io::Worker sorter;
+    co_await sorter.run([&] {
+      keys.seal();
+      return true;
+    });
+    co_return keys;
+  }
+
+  io::Executor executor_;
+  store::Store& store_;
+  std::unique_ptr<RecordFeed> feed_;
+  Filter filter_;
+  const SourceOptions options_;
+  bool end_;
+  std::optional<ListSource> list_;  // once the keys have been read
+};
 
 }  // namespace
 
@@ -99,21 +148,21 @@ Result<std::unique_ptr<Source>> open_source(io::Executor executor, io::Stop& sto
                                             store::Store& store, const SourceOptions& options) {
   auto filter = Filter::compile(options.selection);
   if (!filter) return std::unexpected(filter.error());
-  std::optional<KeySet> keys;
-  if (options.selection.keys_file) {
-    if (!filter->reads_metadata()) {
-      auto feed =
-          RecordFeed::open(executor, stop, *options.selection.keys_file, keys_file(options));
-      if (!feed) return std::unexpected(feed.error());
-      return std::unique_ptr<Source>(
-          std::make_unique<KeysSource>(std::move(*feed), std::move(*filter), options));
-    }
-    auto set = read_key_set(options);
-    if (!set) return std::unexpected(set.error());
-    keys = std::move(*set);
+  if (!options.selection.keys_file) {
+    return std::unique_ptr<Source>(
+        std::make_unique<ListSource>(executor, store, std::move(*filter), std::nullopt, options));
   }
-  return std::unique_ptr<Source>(
-      std::make_unique<ListSource>(executor, store, std::move(*filter), std::move(keys), options));
+  EntryFile::Options file = keys_file(options);
+  // A position in a listing is none in the file, which is read from its beginning.
+  if (filter->reads_metadata() || options.metadata) file.from = 0;
+  auto feed = RecordFeed::open(executor, stop, *options.selection.keys_file, file);
+  if (!feed) return std::unexpected(feed.error());
+  if (!filter->reads_metadata() && !options.metadata) {
+    return std::unique_ptr<Source>(
+        std::make_unique<KeysSource>(std::move(*feed), std::move(*filter), options));
+  }
+  return std::unique_ptr<Source>(std::make_unique<KeysInListSource>(
+      executor, store, std::move(*feed), std::move(*filter), options));
 }
 
 }  // namespace sluice::bulk

@@ -13,14 +13,14 @@ namespace {
 
 constexpr std::string_view kMagic = "sluice-spool 1\n";
 constexpr std::size_t kBuffer = std::size_t{256} << 10;
-constexpr std::size_t kPageKeys = 10'000;
 constexpr std::uint32_t kLongestKey = 1u << 20;
 
 class SpoolSource : public Source {
  public:
-  SpoolSource(std::string path, int file, const Position& start)
+  SpoolSource(std::string path, int file, const Position& start, std::size_t page_keys)
       : path_(std::move(path)),
         file_(file),
+        page_keys_(page_keys),
         offset_(start.offset > 0 ? start.offset : kMagic.size()),
         end_(start.end) {}
   ~SpoolSource() override { ::close(file_); }
@@ -34,7 +34,7 @@ class SpoolSource : public Source {
  private:
   Result<SourcePage> read_page() {
     SourcePage page;
-    while (!end_ && page.entries.size() < kPageKeys) {
+    while (!end_ && page.entries.size() < page_keys_) {
       std::uint32_t size = 0;
       if (!has(sizeof size)) {
         if (auto more = fill(); !more) return std::unexpected(more.error());
@@ -85,6 +85,7 @@ class SpoolSource : public Source {
 
   std::string path_;
   int file_;
+  std::size_t page_keys_;
   std::string buffer_;
   std::size_t at_ = 0;        // the next unread byte of buffer_
   std::uint64_t offset_ = 0;  // its place in the file
@@ -139,7 +140,8 @@ Result<> SpoolWriter::finish() {
   return {};
 }
 
-Result<std::unique_ptr<Source>> open_spool(const std::string& path, const Position& start) {
+Result<std::unique_ptr<Source>> open_spool(const std::string& path, const Position& start,
+                                           std::size_t page_keys) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return std::unexpected(system_error(errno, fmt::format("open {}", path)));
   std::string magic(kMagic.size(), '\0');
@@ -149,7 +151,7 @@ Result<std::unique_ptr<Source>> open_spool(const std::string& path, const Positi
     return fail(ErrorCode::corrupt,
                 "{} is not a list of matched keys that this version has written", path);
   }
-  return std::unique_ptr<Source>(std::make_unique<SpoolSource>(path, file, start));
+  return std::unique_ptr<Source>(std::make_unique<SpoolSource>(path, file, start, page_keys));
 }
 
 }  // namespace sluice::bulk

@@ -31,6 +31,8 @@ class SpoolWriter {
 };
 
 // Reads a spool as a source. A truncated file is an error, never fewer keys.
-Result<std::unique_ptr<Source>> open_spool(const std::string& path, const Position& start);
+// Gives `page_keys` keys a page: a job that stops cleanly goes on behind the last whole page.
+Result<std::unique_ptr<Source>> open_spool(const std::string& path, const Position& start,
+                                           std::size_t page_keys);
 
 }  // namespace sluice::bulk

@@ -26,9 +26,12 @@ io::Task<Report> stats(Job& job, store::Store& store, StatsOptions options, Stat
   stats = Stats{};
   const bool values = options.values || store.capabilities().lists_values;
   if (values) stats.value_bytes = 0;
-  auto source = open_source(
-      job.executor, job.stop, store,
-      {.selection = options.selection, .values = values, .start = {}, .selected_before = 0});
+  auto source = open_source(job.executor, job.stop, store,
+                            {.selection = options.selection,
+                             .metadata = true,
+                             .values = values,
+                             .start = {},
+                             .selected_before = 0});
   if (!source) {
     run.end_early(source.error());
     co_return run.finish();

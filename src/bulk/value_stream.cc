@@ -76,7 +76,11 @@ class ValueStream {
   // The claim is made here, in the order of the batches: were it made later, a batch could hold
   // what an earlier one waits for, while it waits for that one's turn.
   io::Task<> send(io::TaskGroup& group, Wanted& wanted) {
-    const auto claim = static_cast<std::size_t>(average_ * static_cast<double>(wanted.keys.size()));
+    // Until the first values have been seen, nothing is known of their size: the first batch goes
+    // alone.
+    const std::size_t claim =
+        weighed_ ? static_cast<std::size_t>(average_ * static_cast<double>(wanted.keys.size()))
+                 : budget_.total();
     co_await budget_.acquire(claim);
     Wanted batch = std::exchange(wanted, {});
     co_await group.spawn(fetch(std::move(batch), claim, next_turn_++));

@@ -12,7 +12,7 @@ Stage& Progress::stage(std::string_view name) {
 }
 
 void RateEstimate::sample(std::uint64_t count, TimePoint now) {
-  if (!started_) {
+  if (!started_ || count < count_) {  // a count that falls is another count
     started_ = true;
     count_ = count;
     at_ = now;

@@ -344,6 +344,7 @@ Result<Envelope> AnswerParser::envelope(std::string& body) {
 Result<Envelope> AnswerParser::list_page(std::string& body, ListPage& page) {
   page = ListPage();
   bool listed = false;
+  bool tells_cursor = false;
   const auto result = [&](ondemand::document& document, ondemand::value value) {
     listed = true;
     return each_item(
@@ -352,6 +353,7 @@ Result<Envelope> AnswerParser::list_page(std::string& body, ListPage& page) {
   const auto info = [&](std::string_view key, ondemand::value value) -> error_code {
     if (key == "count") return read_count(value, page.count);
     if (key != "cursor") return simdjson::SUCCESS;
+    tells_cursor = true;
     bool null = false;
     if (const auto error = is_null(value, null)) return error;
     if (null) return simdjson::SUCCESS;
@@ -363,6 +365,10 @@ Result<Envelope> AnswerParser::list_page(std::string& body, ListPage& page) {
   page.entries.reserve(1000);
   Result<Envelope> envelope = read_answer(parsers_->answers, body, result, info);
   if (envelope && envelope->success && !listed) return not_understood(simdjson::NO_SUCH_FIELD);
+  // An answer that leaves the cursor out does not prove that the listing has ended.
+  if (envelope && envelope->success && !tells_cursor) {
+    return not_understood(simdjson::NO_SUCH_FIELD);
+  }
   return envelope;
 }
 

@@ -43,14 +43,22 @@ TEST_F(AnswerTest, ReadsAListPage) {
   EXPECT_EQ(page.entries[5].metadata, "123456789012345678901234567890");
 }
 
-TEST_F(AnswerTest, TheCursorMayBeEmptyNullOrAbsent) {
+TEST_F(AnswerTest, TheCursorIsEmptyOrNullAtTheEnd) {
   for (const std::string_view info :
        {R"("result_info":{"count":0,"cursor":""},)", R"("result_info":{"cursor":null},)",
-        R"("result_info":{},)", R"("result_info":null,)", ""}) {
+        R"("result_info":{"cursor":""},)"}) {
     ListPage page;
     const auto envelope = list(fmt::format(R"({{"result":[],{}"success":true}})", info), page);
     ASSERT_TRUE(envelope) << info;
     EXPECT_EQ(page.cursor, "") << info;
+  }
+}
+
+// Taken for the end, it would lose the rest of the keys.
+TEST_F(AnswerTest, AnAbsentCursorProvesNothing) {
+  for (const std::string_view info : {R"("result_info":{},)", R"("result_info":null,)", ""}) {
+    ListPage page;
+    EXPECT_FALSE(list(fmt::format(R"({{"result":[],{}"success":true}})", info), page)) << info;
   }
 }
 
@@ -107,8 +115,8 @@ TEST_F(AnswerTest, RefusesWhatIsNotAProvenPage) {
 TEST_F(AnswerTest, BoundsNesting) {
   ListPage page;
   const auto nested = [&](std::size_t depth) {
-    return list(R"({"success":true,"result":[{"name":"a","metadata":)" + std::string(depth, '[') +
-                    std::string(depth, ']') + "}]}",
+    return list(R"({"success":true,"result_info":{"cursor":""},"result":[{"name":"a","metadata":)" +
+                    std::string(depth, '[') + std::string(depth, ']') + "}]}",
                 page);
   };
   ASSERT_TRUE(nested(500));
@@ -225,7 +233,7 @@ TEST_F(AnswerTest, KnowsJson) {
 RC_GTEST_PROP(AnswerProperty, KeysAndMetadataSurviveByteForByte, ()) {
   const auto names = *rc::gen::container<std::vector<std::string>>(
       rc::gen::container<std::string>(rc::gen::inRange<char>(0, 127)));
-  std::string body = R"({"result":[)";
+  std::string body = R"({"result_info":{"cursor":""},"result":[)";
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (i > 0) body += ',';
     body += R"({"name":)";

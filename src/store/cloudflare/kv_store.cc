@@ -219,10 +219,8 @@ io::Task<Result<GetAnswer>> KvStore::get_batch(std::span<const std::string_view>
   for (const std::size_t place : distinct.places) {
     const EntryView& entry = answer.entries[place];
     if (entry.presence == Presence::failed) {
-      answer.failed.push_back(
-          failed_key(place, ErrorCode::protocol,
-                     fmt::format("Cloudflare's answer left out the key \"{}\". Try it again.",
-                                 shown(entry.key))));
+      answer.failed.push_back(failed_key(place, ErrorCode::protocol,
+                                         "Cloudflare's answer left out the key. Try it again."));
     } else if (entry.presence == Presence::present &&
                (exact || entry.value.find(replacement_character) != std::string_view::npos)) {
       co_await group.spawn(fetch_exactly(answer, place));
@@ -349,7 +347,7 @@ io::Task<Result<BulkResult>> KvStore::bulk_write(http::Request request, std::siz
     }
     if (!error && !adds_up(result, true, sent)) {
       return fail(
-          ErrorCode::protocol, Retry::again,
+          ErrorCode::protocol, Retry::never,
           "Cloudflare's answer while {} does not add up: of {} keys it calls {} done and {} "
           "failed. Try again.",
           what, sent, result.successful.value_or(0), result.unsuccessful.size());
@@ -414,14 +412,13 @@ io::Task<Result<WriteAnswer>> KvStore::put(std::span<const EntryView> entries) {
       const auto place = places.find(key);
       if (place == places.end()) {
         co_return fail(
-            ErrorCode::protocol, Retry::again,
+            ErrorCode::protocol, Retry::never,
             "Cloudflare's answer while {} calls a key failed that was not sent (\"{}\"), "
             "or the same key twice.",
             what, shown(key));
       }
-      answer.failed.push_back(
-          failed_key(place->second, ErrorCode::unavailable,
-                     fmt::format("Cloudflare did not write \"{}\". Try it again.", shown(key))));
+      answer.failed.push_back(failed_key(place->second, ErrorCode::unavailable,
+                                         "Cloudflare did not write the key. Try it again."));
       places.erase(place);
     }
   }
@@ -445,15 +442,14 @@ io::Task<Result<WriteAnswer>> KvStore::erase(std::span<const std::string_view> k
   if (!result) co_return std::unexpected(std::move(result.error()));
   std::vector<bool> failed(distinct.keys.size());
   const auto report = [&](std::size_t place) {
-    answer.failed.push_back(failed_key(
-        place, ErrorCode::unavailable,
-        fmt::format("Cloudflare did not delete \"{}\". Try it again.", shown(keys[place]))));
+    answer.failed.push_back(failed_key(place, ErrorCode::unavailable,
+                                       "Cloudflare did not delete the key. Try it again."));
   };
   for (const std::string& key : result->unsuccessful) {
     const auto found = distinct.index.find(key);
     if (found == distinct.index.end() || failed[found->second]) {
       co_return fail(
-          ErrorCode::protocol, Retry::again,
+          ErrorCode::protocol, Retry::never,
           "Cloudflare's answer while {} calls a key failed that was not sent (\"{}\"), or "
           "the same key twice.",
           what, shown(key));
