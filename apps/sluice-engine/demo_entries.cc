@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <iterator>
 
+#include "io/file.h"
+
 namespace sluice::cli {
 
 namespace {
@@ -23,16 +25,6 @@ std::uint64_t mix(std::uint64_t number) {
   number = (number ^ (number >> 30)) * 0xbf58476d1ce4e5b9u;
   number = (number ^ (number >> 27)) * 0x94d049bb133111ebu;
   return number ^ (number >> 31);
-}
-
-Result<> write_all(int file, const std::string& path, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t wrote = ::write(file, text.data(), text.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return std::unexpected(system_error(errno, fmt::format("write {}", path)));
-    text.remove_prefix(static_cast<std::size_t>(wrote));
-  }
-  return {};
 }
 
 }  // namespace
@@ -62,11 +54,11 @@ Result<DemoCounts> write_demo_entries(const std::string& path, std::uint64_t ent
     counts.with_prefix += key.starts_with(kDemoPrefix) ? 1 : 0;
     counts.with_tag += stale ? 1 : 0;
     if (text.size() >= kPiece) {
-      written = write_all(file, path, text);
+      written = io::write_all(file, path, text);
       text.clear();
     }
   }
-  if (written) written = write_all(file, path, text);
+  if (written) written = io::write_all(file, path, text);
   ::close(file);
   if (!written) return std::unexpected(written.error());
   return counts;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "bulk/entry_writer.h"
+#include "io/file.h"
 
 namespace sluice::cli {
 
@@ -26,11 +27,8 @@ Result<KeysArgument> KeysArgument::make(std::span<const std::string> keys,
       return fail(ErrorCode::invalid_argument, "a key is empty: keys have at least one byte");
     writer.append({.key = key}, text);
   }
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const ssize_t wrote = ::write(file, rest.data(), rest.size());
-    if (wrote < 0) return std::unexpected(system_error(errno, "keep the keys in memory"));
-    rest.remove_prefix(static_cast<std::size_t>(wrote));
+  if (auto written = io::write_all(file, "the keys", text); !written) {
+    return std::unexpected(written.error());
   }
   selection.keys_file = fmt::format("/proc/self/fd/{}", file);
   selection.keys_end_in_nul = true;

@@ -10,6 +10,7 @@
 
 #include "base/json_text.h"
 #include "bulk/entry_writer.h"
+#include "io/file.h"
 
 namespace sluice::bulk {
 
@@ -48,18 +49,12 @@ Result<> FailureFile::append(const std::vector<FailedKey>& keys) {
   }
   if (path_.empty()) return {};
   if (file_ < 0) {
-    file_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    file_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (file_ < 0) return std::unexpected(system_error(errno, fmt::format("create {}", path_)));
     if (auto cut = cut_off_the_rest(); !cut) return cut;
   }
-  std::string_view rest = lines;
-  while (!rest.empty()) {
-    const ssize_t wrote = ::pwrite(file_, rest.data(), rest.size(), static_cast<off_t>(bytes_));
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return std::unexpected(system_error(errno, fmt::format("write {}", path_)));
-    bytes_ += static_cast<std::uint64_t>(wrote);
-    rest.remove_prefix(static_cast<std::size_t>(wrote));
-  }
+  if (auto written = io::write_all(file_, path_, lines); !written) return written;
+  bytes_ += lines.size();
   return {};
 }
 

@@ -9,7 +9,7 @@ namespace sluice::bulk {
 
 io::Task<Report> list_entries(Job& job, store::Store& store, ListOptions options,
                               std::function<io::Task<Result<>>(const store::Block& entries)> sink) {
-  JobRun run(job, "written");
+  JobRun run(job, options.verb);
   auto source = open_source(job.executor, job.stop, store,
                             {.selection = options.selection,
                              .metadata = true,

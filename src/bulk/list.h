@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string_view>
 
 #include "bulk/job.h"
 #include "bulk/selection.h"
@@ -10,7 +11,8 @@
 namespace sluice::bulk {
 
 struct ListOptions {
-  Selection selection;  // nothing selected: everything
+  Selection selection;                // nothing selected: everything
+  std::string_view verb = "written";  // what the progress calls entries that the sink has taken
 };
 
 // Hands the selected entries of each page to `sink`, in the store's order, while the next page is

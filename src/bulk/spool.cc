@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "io/file.h"
+
 namespace sluice::bulk {
 
 namespace {
@@ -122,13 +124,7 @@ Result<> SpoolWriter::append(const store::Block& keys) {
 }
 
 Result<> SpoolWriter::flush() {
-  std::string_view rest = buffer_;
-  while (!rest.empty()) {
-    const ssize_t wrote = ::write(file_, rest.data(), rest.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return std::unexpected(system_error(errno, fmt::format("write {}", path_)));
-    rest.remove_prefix(static_cast<std::size_t>(wrote));
-  }
+  if (auto written = io::write_all(file_, path_, buffer_); !written) return written;
   buffer_.clear();
   return {};
 }

@@ -58,7 +58,9 @@ auto attempt(Retrier& retrier, Operation operation) -> decltype(operation()) {
       co_return result;
     }
     if (!co_await retrier.stop.sleep_until(io::Clock::now() + *pause)) {
-      co_return std::unexpected(retrier.stop.reason());
+      Error reason = retrier.stop.reason();
+      reason.message += fmt::format("; before that: {}", result.error().message);
+      co_return std::unexpected(std::move(reason));
     }
     ++retrier.retries;
   }

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "io/file.h"
+
 namespace sluice::flow {
 
 namespace {
@@ -87,16 +89,6 @@ Result<std::uint64_t> read_records(int file, const std::string& path,
   return good;
 }
 
-Result<> write_all(int file, const std::string& path, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t wrote = ::write(file, text.data(), text.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return std::unexpected(system_error(errno, fmt::format("write {}", path)));
-    text.remove_prefix(static_cast<std::size_t>(wrote));
-  }
-  return {};
-}
-
 struct flock whole_file() {
   struct flock region{};
   region.l_type = F_WRLCK;
@@ -129,7 +121,7 @@ Result<Journal> Journal::create(const std::string& path, std::string_view header
     return std::unexpected(system_error(errno, fmt::format("create {}", path)));
   if (auto locked = lock(file.descriptor, path); !locked) return std::unexpected(locked.error());
   Journal journal(path, std::exchange(file.descriptor, -1));
-  if (auto wrote = write_all(journal.file_, path, frame(fmt::format("{}{}", kMagic, header)));
+  if (auto wrote = io::write_all(journal.file_, path, frame(fmt::format("{}{}", kMagic, header)));
       !wrote) {
     return std::unexpected(wrote.error());
   }
@@ -166,7 +158,7 @@ Result<Journal::Peek> Journal::peek(const std::string& path,
 }
 
 Result<> Journal::append(std::string_view record) {
-  return write_all(file_, path_, frame(record));
+  return io::write_all(file_, path_, frame(record));
 }
 
 Result<> Journal::sync() {

@@ -35,6 +35,13 @@ Result<State> state_of(Database& database, const Format& format) {
       database.path(), format.name);
 }
 
+// state_of, asked of one state of the file: between its questions another process may adopt it.
+Result<State> settled_state_of(Database& database, const Format& format) {
+  const auto snapshot = Snapshot::begin(database);
+  if (!snapshot) return std::unexpected(snapshot.error());
+  return state_of(database, format);
+}
+
 Result<> migrate(Database& database, const Format& format) {
   auto transaction = Transaction::begin(database);
   if (!transaction) return std::unexpected(transaction.error());
@@ -57,7 +64,7 @@ Result<> migrate(Database& database, const Format& format) {
 }
 
 Result<> adopt_once(Database& database, const Format& format) {
-  auto state = state_of(database, format);
+  auto state = settled_state_of(database, format);
   if (!state) return std::unexpected(state.error());
   if (*state == State::empty) {
     // The size of a page is settled by the first write, which switching to the log is.
@@ -89,7 +96,7 @@ Result<> adopt(Database& database, const Format& format) {
 }
 
 Result<> check(Database& database, const Format& format) {
-  auto state = state_of(database, format);
+  auto state = settled_state_of(database, format);
   if (!state) return std::unexpected(state.error());
   if (*state != State::current) {
     return fail(
