@@ -20,7 +20,7 @@ std::size_t bytes_being_written(const JobSettings& settings) {
 // which holds all of it once more.
 std::size_t footprint(const store::Store& store, std::size_t entries, std::size_t bytes) {
   const std::size_t block = bytes + entries * sizeof(store::EntryView);
-  return store.capabilities().remote ? 2 * block : block;
+  return store.capabilities().remote ? 3 * block : block;
 }
 
 std::size_t weight(const store::EntryView& entry) {

@@ -18,11 +18,11 @@ namespace sluice::store {
 namespace {
 
 constexpr Capabilities kCapabilities{
-    .list_page = 2000,
+    .list_page = 8000,
     .get_keys = 1000,
     .put_entries = 100'000,
     .put_bytes = std::size_t{4} << 20,
-    .erase_keys = 50'000,
+    .erase_keys = 20'000,
     .key_bytes = 4096,
     .value_bytes = 900'000'000,  // a row of SQLite holds 1,000,000,000 bytes
     .metadata_bytes = std::size_t{1} << 20,
