@@ -35,8 +35,8 @@ class Source {
 struct SourceOptions {
   const Selection& selection;
   bool metadata = false;  // read the listing also for a file of keys, to tell what the store has
-  bool values = false;                // ask for values, if the store's listing gives them
-  Position start;                     // where to go on; default: the beginning
+  bool values = false;    // ask for values, if the store's listing gives them
+  Position start;         // where to go on; default: the beginning
   std::uint64_t selected_before = 0;  // of a resumed job: counts against --limit
 };
 
