@@ -50,7 +50,7 @@ void offer_config(Context& context) {
   }
   std::error_code ignored;
   std::filesystem::create_directories(context.folders.state, ignored);
-  std::ofstream{marker};
+  const std::ofstream mark(marker);
   context.console.say(
       "(no config file yet: `sluice config init` writes a commented one; this is said once)");
 }

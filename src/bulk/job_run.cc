@@ -25,6 +25,7 @@ JobRun::JobRun(Job& job, std::string_view verb)
                                     : Checkpoint{}),
       watermark_(start_.position),
       counts_(start_.counts),
+      saved_counts_(start_.counts),
       failures_(job.failure_path, start_.failure_bytes),
       synced_at_(io::Clock::now()),
       listed_(job.progress.stage("listed")),
@@ -36,7 +37,6 @@ JobRun::JobRun(Job& job, std::string_view verb)
   matched_.count = start_.counts.selected;
   done_.count = start_.counts.done;
   failed_.count = start_.counts.failed;
-  saved_counts_ = start_.counts;
   if (start_.spooled) done_.total = start_.counts.selected;
 }
 
@@ -110,7 +110,8 @@ void JobRun::end_early(Error reason) {
   if (ended_early_) return;
   // What a stop has cut off tells only that; why there was a stop is the reason.
   const bool cut_off = job_.stop.requested() && reason.code == ErrorCode::interrupted;
-  ended_early_ = cut_off ? job_.stop.reason() : std::move(reason);
+  if (cut_off) reason = job_.stop.reason();
+  ended_early_ = std::move(reason);
 }
 
 Report JobRun::finish() {
