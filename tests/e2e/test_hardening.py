@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import time
@@ -194,7 +195,10 @@ class OnCloudflare(SluiceTest):
                              "-o", out, "--json", env=large.environment())
         report = json.loads(result.out)
         self.assertEqual(report["done"], 300)
-        self.assertLess(report["peak_memory_bytes"], 120_000_000)
+        # AddressSanitizer keeps freed memory aside.
+        engine = pathlib.Path(SLUICE).resolve().parent.parent / "libexec/sluice/sluice-engine"
+        if b"__asan_init" not in engine.read_bytes():
+            self.assertLess(report["peak_memory_bytes"], 120_000_000)
 
     def test_a_signal_sent_twice_at_once_is_one_request(self):
         out = self.folder / "out"
