@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "bulk/failure_file.h"
 #include "bulk/job_test.h"
 
 namespace sluice::bulk {
@@ -339,6 +340,26 @@ TEST_F(EraseTest, ResumesFromWhereverItWasStopped) {
       std::filesystem::remove_all(folder + "/jobs");
     }
   }
+}
+
+// A file of failed keys that has become shorter than the checkpoint says (its reader took it away)
+// is continued where it ends; one that is longer is cut.
+TEST_F(EraseTest, TheFileOfFailedKeysIsContinuedWithoutAHole) {
+  const std::string path = folder + "/failed";
+  const auto append = [&](std::uint64_t bytes, const std::string& key) {
+    FailureFile file(path, bytes);
+    EXPECT_TRUE(file.append({{key, error(ErrorCode::protocol, Retry::never)}}));
+  };
+  append(270, "a");
+  const std::string one = read_file(path);
+  EXPECT_EQ(one.find('\0'), std::string::npos);
+  EXPECT_TRUE(one.starts_with("{\"key\":\"a\""));
+  append(one.size(), "b");
+  EXPECT_EQ(read_file(path).substr(0, one.size()), one);
+  append(one.size(), "c");
+  const std::string two = read_file(path);
+  EXPECT_EQ(two.find("\"b\""), std::string::npos);
+  EXPECT_NE(two.find("\"c\""), std::string::npos);
 }
 
 TEST_F(EraseTest, LimitDeletesNoMore) {
