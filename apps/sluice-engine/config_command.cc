@@ -15,6 +15,7 @@
 #include "base/uri.h"
 #include "base/utf8.h"
 #include "commands.h"
+#include "io/file.h"
 #include "kv_store.h"
 #include "table.h"
 
@@ -42,20 +43,13 @@ Result<> write_private_file(const std::string& path, std::string_view text) {
   const std::string temporary = fmt::format("{}.{}.new", path, getpid());
   const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (file < 0) return std::unexpected(system_error(errno, "create " + temporary));
-  int failed = 0;
-  while (!text.empty() && failed == 0) {
-    const ssize_t written = write(file, text.data(), text.size());
-    if (written >= 0) {
-      text.remove_prefix(static_cast<std::size_t>(written));
-    } else if (errno != EINTR) {
-      failed = errno;
-    }
-  }
-  if (failed == 0 && fsync(file) != 0) failed = errno;
+  const Result<> written = io::write_all(file, temporary, text);
+  int failed = fsync(file) != 0 ? errno : 0;
   if (close(file) != 0 && failed == 0) failed = errno;
-  if (failed == 0 && std::rename(temporary.c_str(), path.c_str()) != 0) failed = errno;
-  if (failed == 0) return {};
+  if (written && failed == 0 && std::rename(temporary.c_str(), path.c_str()) != 0) failed = errno;
+  if (written && failed == 0) return {};
   unlink(temporary.c_str());
+  if (!written) return written;
   return std::unexpected(system_error(failed, "write " + path));
 }
 
