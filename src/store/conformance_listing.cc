@@ -159,6 +159,79 @@ TEST_P(Conformance, AListingGoesOnBehindAKey) {
   EXPECT_EQ(after("z", "key:00002").size(), 0u) << "behind the prefix";
 }
 
+TEST_P(Conformance, AListingEndsAtAKey) {
+  auto store = fresh();
+  if (!store->capabilities().seekable) GTEST_SKIP() << "not seekable";
+  put(*store, numbered(30));
+  const auto between = [&](std::string_view after, std::string_view until,
+                           std::string_view prefix) {
+    std::vector<std::string> keys;
+    std::string cursor;
+    do {
+      auto page = run(store->list({.prefix = prefix,
+                                   .cursor = cursor,
+                                   .after = cursor.empty() ? after : std::string_view{},
+                                   .until = until,
+                                   .limit = 10}));
+      EXPECT_TRUE(page);
+      if (!page) break;
+      for (const EntryView& entry : page->entries) keys.emplace_back(entry.key);
+      cursor = page->cursor;
+    } while (!cursor.empty());
+    return keys;
+  };
+  EXPECT_EQ(between({}, "key:000001", {}), (std::vector<std::string>{"key:000000", "key:000001"}));
+  EXPECT_EQ(between("key:000003", "key:0000045", {}), std::vector<std::string>{"key:000004"});
+  EXPECT_EQ(between("key:000003", "key:000003", {}), std::vector<std::string>{});
+  EXPECT_EQ(between("key:000003", "key:000025", {}).size(), 22u) << "several pages";
+  EXPECT_EQ(between({}, "z", {}).size(), 30u);
+  EXPECT_EQ(between({}, "a", {}).size(), 0u);
+  EXPECT_EQ(between({}, "key:000025", "key:00002").size(), 6u);
+  EXPECT_EQ(between({}, "key:000015", "key:00002").size(), 0u) << "before the prefix";
+  EXPECT_EQ(between({}, "z", "key:00002").size(), 10u) << "behind the prefix";
+}
+
+// Whatever the split points are, the parts are the whole, each key once; and where there is enough
+// to part, they are of use.
+TEST_P(Conformance, PartsOfAListingAreTheWhole) {
+  auto store = fresh();
+  if (!store->capabilities().seekable) GTEST_SKIP() << "not seekable";
+  std::vector<Entry> entries = numbered(3000);
+  for (const Entry& other : numbered(1000, "kez")) entries.push_back(other);
+  std::ranges::shuffle(entries, std::mt19937(5));
+  put(*store, entries);
+  for (const std::string_view prefix : {"", "key:", "key:0001", "kez", "absent"}) {
+    const auto expected = keys_of(list(*store, prefix));
+    for (const std::size_t parts : {1, 2, 3, 8, 1000}) {
+      auto points = run(store->split(prefix, parts));
+      ASSERT_TRUE(points) << points.error().message;
+      EXPECT_LE(points->size(), parts - 1);
+      EXPECT_TRUE(std::ranges::is_sorted(*points));
+      EXPECT_EQ(std::ranges::adjacent_find(*points), points->end());
+      std::vector<std::string> listed;
+      std::size_t largest = 0;
+      for (std::size_t part = 0; part <= points->size(); ++part) {
+        const std::string after = part == 0 ? "" : (*points)[part - 1];
+        const std::string until = part == points->size() ? "" : (*points)[part];
+        const std::size_t before = listed.size();
+        std::string cursor;
+        do {
+          auto page = run(store->list({.prefix = prefix,
+                                       .cursor = cursor,
+                                       .after = cursor.empty() ? after : std::string(),
+                                       .until = until}));
+          ASSERT_TRUE(page) << page.error().message;
+          for (const EntryView& entry : page->entries) listed.emplace_back(entry.key);
+          cursor = page->cursor;
+        } while (!cursor.empty());
+        largest = std::max(largest, listed.size() - before);
+      }
+      EXPECT_EQ(listed, expected) << "prefix " << prefix << ", " << parts << " parts";
+      if (prefix.empty() && parts == 8) EXPECT_LT(largest, 4000u / 3) << "of no use";
+    }
+  }
+}
+
 TEST_P(Conformance, AListingHasValuesIfAskedFor) {
   auto store = fresh();
   if (!store->capabilities().lists_values) GTEST_SKIP() << "lists no values";

@@ -17,6 +17,10 @@ class DryRun : public Store {
 
   [[nodiscard]] const Capabilities& capabilities() const override { return below_->capabilities(); }
   io::Task<Result<Page>> list(ListRequest request) override { return below_->list(request); }
+  io::Task<Result<std::vector<std::string>>> split(std::string_view prefix,
+                                                   std::size_t parts) override {
+    return below_->split(prefix, parts);
+  }
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override {
     return below_->get(keys);
   }

@@ -128,6 +128,17 @@ std::vector<std::uint32_t> writable_in_key_order(const Capabilities& capabilitie
   return order;
 }
 
+std::vector<std::string> split_points(std::vector<std::string> keys, std::size_t parts) {
+  std::ranges::sort(keys);
+  std::vector<std::string> points;
+  for (std::size_t part = 1; part < parts; ++part) {
+    const std::size_t at = keys.size() * part / parts;
+    if (at >= keys.size()) break;
+    if (points.empty() || points.back() != keys[at]) points.push_back(keys[at]);
+  }
+  return points;
+}
+
 std::string end_of_prefix(std::string_view prefix) {
   std::string end(prefix);
   while (!end.empty() && static_cast<unsigned char>(end.back()) == 0xff) end.pop_back();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -33,6 +34,10 @@ std::vector<std::uint32_t> writable_in_key_order(const Capabilities& capabilitie
 
 // The least text that is greater than every text that begins with `prefix`; empty: there is none.
 std::string end_of_prefix(std::string_view prefix);
+
+// Of some keys of a store, those that part them into `parts` pieces of the same size: in order,
+// each once, at most parts - 1. See Store::split.
+std::vector<std::string> split_points(std::vector<std::string> keys, std::size_t parts);
 
 // Seconds since 1970-01-01 UTC, by this machine's clock.
 std::int64_t unix_now();

@@ -35,7 +35,8 @@ struct Capabilities {
   std::int64_t least_ttl = 0;           // seconds that an expiry must lie ahead
   bool keys_are_utf8 = true;            // other keys are refused
   bool ordered = true;                  // a listing comes in the order of the keys' bytes
-  bool seekable = false;                // ListRequest::after is honoured
+  bool repeats_keys = false;            // a listing may give a key more than once
+  bool seekable = false;                // ListRequest::after and ::until are honoured
   bool lists_values = false;            // ListRequest::values is honoured
   bool exact_get = true;                // get returns any bytes as they are (see get_exact)
   bool remote = true;                   // a call costs a round trip
@@ -45,8 +46,10 @@ struct ListRequest {
   std::string_view prefix;  // only keys that begin with it; the same for every page of a listing
   std::string_view cursor;  // Page::cursor of the page before; empty for the first page
   std::string_view after;   // if seekable, and cursor is empty: only keys greater than this one
-  std::size_t limit = 0;    // entries wanted at most; 0: a full page
-  bool values = false;      // if lists_values: with the values (Presence::present)
+  std::string_view until;  // if seekable, and not empty: only keys up to this one, itself included;
+                           // the same for every page of a listing
+  std::size_t limit = 0;   // entries wanted at most; 0: a full page
+  bool values = false;     // if lists_values: with the values (Presence::present)
 };
 
 // An empty page is not the end of a listing: an empty cursor is.
@@ -88,6 +91,16 @@ class Store {
 
   // One page of keys with metadata and expiry, in one request.
   virtual io::Task<Result<Page>> list(ListRequest request) = 0;
+
+  // Keys that part the listing by `prefix` into about `parts` pieces of about the same size, to be
+  // listed side by side (after one, until the next); in order, each once, at most parts - 1. Good
+  // guesses, made at the cost of about one page: whatever they are, the pieces border on each other
+  // and are the whole together. None if the store is not seekable or too small to be worth it.
+  virtual io::Task<Result<std::vector<std::string>>> split(std::string_view prefix,
+                                                           std::size_t parts) {
+    (void)prefix, (void)parts;
+    co_return std::vector<std::string>{};
+  }
 
   // The values of at most get_keys keys. A store whose exact_get is false may have altered bytes
   // that are not UTF-8 only where it cannot be noticed (a leading byte-order mark).

@@ -37,6 +37,10 @@ class Timed : public Store {
 
   [[nodiscard]] const Capabilities& capabilities() const override { return below_->capabilities(); }
   io::Task<Result<Page>> list(ListRequest request) override;
+  io::Task<Result<std::vector<std::string>>> split(std::string_view prefix,
+                                                   std::size_t parts) override {
+    return below_->split(prefix, parts);
+  }
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override;
   io::Task<Result<GetAnswer>> get_exact(std::span<const std::string_view> keys) override;
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override;

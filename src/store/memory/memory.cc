@@ -61,6 +61,21 @@ class MemoryStore : public Store {
     co_return list_now(*table, request);
   }
 
+  io::Task<Result<std::vector<std::string>>> split(std::string_view prefix,
+                                                   std::size_t parts) override {
+    co_await suspend();
+    const Table* table = find_table();
+    if (table == nullptr) co_return std::unexpected(no_such_namespace(id_));
+    std::vector<std::string> keys;
+    if (capabilities().seekable) {
+      for (auto at = table->lower_bound(prefix);
+           at != table->end() && at->first.starts_with(prefix); ++at) {
+        keys.push_back(at->first);
+      }
+    }
+    co_return split_points(std::move(keys), parts);
+  }
+
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override {
     co_await suspend();
     Table* table = find_table();
@@ -146,7 +161,9 @@ class MemoryStore : public Store {
     auto at = !after.empty() && after >= request.prefix ? table.upper_bound(after)
                                                         : table.lower_bound(request.prefix);
     std::string_view last;
+    const std::string_view until = can.seekable ? request.until : std::string_view{};
     for (; at != table.end() && at->first.starts_with(request.prefix); ++at) {
+      if (!until.empty() && at->first > until) break;
       if (expired(at->second, now)) continue;
       if (page.entries.size() == limit) {
         page.cursor = fmt::format(">{}", last);

@@ -71,6 +71,14 @@ class SqliteStore : public Store {
     co_return co_await core->read_thread.run(work);
   }
 
+  io::Task<Result<std::vector<std::string>>> split(std::string_view prefix,
+                                                   std::size_t parts) override {
+    if (refused_) co_return std::unexpected(*refused_);
+    const auto core = core_;
+    auto work = [&core, prefix, parts, id = id_] { return core->reader.split(id, prefix, parts); };
+    co_return co_await core->read_thread.run(work);
+  }
+
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override {
     if (refused_) co_return std::unexpected(*refused_);
     const auto core = core_;

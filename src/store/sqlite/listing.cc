@@ -24,6 +24,9 @@ constexpr std::size_t kMostRowsLookedAt = 50'000;
 // listing's first page comes by the index, and is short: most listings by prefix end with it.
 constexpr std::size_t kFewRuns = 8;
 constexpr std::size_t kShortPage = 1000;
+// Keys looked at for each part of a split: parts then differ in size by about a third.
+constexpr std::size_t kProbesOfAPart = 16;
+constexpr std::size_t kMostSplitParts = 256;
 // A value up to this size is read with its row; a larger one when its row is taken, since the merge
 // holds a row of every run.
 constexpr int kInlineValue = 1024;
@@ -97,8 +100,10 @@ Listing::Listing(sqlite::Database& database, std::int64_t namespace_id)
     : database_(database), table_(entries_table(namespace_id)), namespace_id_(namespace_id) {}
 
 Result<Listing::Range> Listing::range_of(const ListRequest& request) {
-  Range range{
-      .from = std::string(request.prefix), .inclusive = true, .end = end_of_prefix(request.prefix)};
+  Range range{.from = std::string(request.prefix),
+              .inclusive = true,
+              .end = end_of_prefix(request.prefix),
+              .until = std::string(request.until)};
   std::string after(request.after);
   if (!request.cursor.empty()) {
     auto decoded = decode_base64(request.cursor);
@@ -146,7 +151,7 @@ Result<Page> Listing::page(const ListRequest& request, std::size_t limit, std::i
     runs_.clear();
     runs_have_values_ = request.values;
   }
-  if (hint_.empty() || hint_ != request.cursor || hint_prefix_ != request.prefix) {
+  if (request.cursor.empty() || hint_ != hint_of(request.cursor, request)) {
     for (Run& run : runs_) run.passed = 0;
   }
   hint_.clear();
@@ -157,9 +162,36 @@ Result<Page> Listing::page(const ListRequest& request, std::size_t limit, std::i
     runs_.clear();
     return std::unexpected(std::move(filled.error()));
   }
-  hint_ = filler.page().cursor;
-  hint_prefix_ = request.prefix;
+  hint_ = hint_of(filler.page().cursor, request);
   return std::move(filler.page());
+}
+
+// A cursor is base64 and holds no space; prefix and bound are told apart by the prefix's length.
+std::string Listing::hint_of(std::string_view cursor, const ListRequest& request) {
+  return fmt::format("{} {}:{}{}", cursor, request.prefix.size(), request.prefix, request.until);
+}
+
+Result<std::vector<std::string>> Listing::split(std::string_view prefix, std::size_t parts) {
+  std::vector<std::string> keys;
+  auto snapshot = sqlite::Snapshot::begin(database_);
+  if (!snapshot) return std::unexpected(std::move(snapshot.error()));
+  auto least = database_.number(fmt::format("SELECT min(id) FROM {}", table_), 0);
+  auto most = database_.number(fmt::format("SELECT max(id) FROM {}", table_), 0);
+  if (!least || !most) return std::unexpected(!least ? least.error() : most.error());
+  auto probe = database_.prepare(
+      fmt::format("SELECT key FROM {} WHERE id >= ?1 ORDER BY id LIMIT 1", table_));
+  if (!probe) return std::unexpected(std::move(probe.error()));
+  const auto probes = static_cast<std::int64_t>(std::min(parts, kMostSplitParts) * kProbesOfAPart);
+  if (parts < 2 || *most - *least < probes) return keys;
+  for (std::int64_t i = 0; i < probes; ++i) {
+    // The middle of the i-th of as many equal stretches of ids, without overflow.
+    probe->bind_int64(1, *least + (*most - *least) / probes * i + (*most - *least) / probes / 2);
+    auto row = probe->step();
+    if (!row) return std::unexpected(std::move(row.error()));
+    if (*row && probe->text(0).starts_with(prefix)) keys.emplace_back(probe->text(0));
+    probe->reset();
+  }
+  return split_points(std::move(keys), parts);
 }
 
 Result<> Listing::load_runs(const Range& range) {

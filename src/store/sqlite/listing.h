@@ -26,18 +26,23 @@ class Listing {
   // are left out.
   Result<Page> page(const ListRequest& request, std::size_t limit, std::int64_t now);
 
+  // See Store::split. Takes the keys of some ids from all over the table: a probe costs a look-up
+  // by id.
+  Result<std::vector<std::string>> split(std::string_view prefix, std::size_t parts);
+
  private:
   // Where a page begins and ends: keys from `from` (itself only if `inclusive`) up to, not
-  // including, `end` (empty: no end).
+  // including, `end` (empty: no end), and up to and including `until` (empty: no such bound).
   struct Range {
     std::string from;
     bool inclusive = true;
     std::string end;
+    std::string until;
     [[nodiscard]] bool begins_after(std::string_view key) const {
       return inclusive ? key < from : key <= from;
     }
     [[nodiscard]] bool ends_before(std::string_view key) const {
-      return !end.empty() && key >= end;
+      return (!end.empty() && key >= end) || (!until.empty() && key > until);
     }
   };
   // A run, and one statement that reads it from some id on, standing on its least key not yet
@@ -55,6 +60,7 @@ class Listing {
   struct Head;
 
   static Result<Range> range_of(const ListRequest& request);
+  static std::string hint_of(std::string_view cursor, const ListRequest& request);
   Result<> load_runs(const Range& range);
   // Finds, by bisection, an id up to which the run's keys lie before the range.
   Result<std::int64_t> bisect(const Run& run, const Range& range);
@@ -76,9 +82,8 @@ class Listing {
   bool by_index_has_values_ = false;
   bool runs_have_values_ = false;
   std::vector<Run> runs_;
-  // The cursor and the prefix of the page for which `runs_[…].passed` holds.
+  // The listing (its cursor, prefix and bound) for whose next page `runs_[…].passed` holds.
   std::string hint_;
-  std::string hint_prefix_;
 };
 
 }  // namespace sluice::store

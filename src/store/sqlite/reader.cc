@@ -66,6 +66,15 @@ Result<Page> SqliteReader::list(std::int64_t namespace_id, const ListRequest& re
   return page;
 }
 
+Result<std::vector<std::string>> SqliteReader::split(std::int64_t namespace_id,
+                                                     std::string_view prefix, std::size_t parts) {
+  auto found = table(namespace_id);
+  if (!found) return std::unexpected(explain(std::move(found.error()), namespace_id));
+  auto keys = (*found)->listing->split(prefix, parts);
+  if (!keys) return std::unexpected(explain(std::move(keys.error()), namespace_id));
+  return keys;
+}
+
 Result<GetAnswer> SqliteReader::get(std::int64_t namespace_id,
                                     std::span<const std::string_view> keys) {
   if (auto checked = check_get(*capabilities_, keys); !checked)

@@ -24,6 +24,8 @@ class SqliteReader {
   static Result<SqliteReader> open(const std::string& path, const Capabilities& capabilities);
 
   Result<Page> list(std::int64_t namespace_id, const ListRequest& request);
+  Result<std::vector<std::string>> split(std::int64_t namespace_id, std::string_view prefix,
+                                         std::size_t parts);
   // More than kMostAnswerBytes of values are too_large (smaller), unless it is a single one.
   Result<GetAnswer> get(std::int64_t namespace_id, std::span<const std::string_view> keys);
 
