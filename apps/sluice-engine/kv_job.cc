@@ -1,5 +1,7 @@
 #include "kv_job.h"
 
+#include <fmt/ranges.h>
+
 #include <array>
 #include <boost/json.hpp>
 #include <chrono>
@@ -44,6 +46,10 @@ std::string identity_of(const Invocation& invocation, const JobPlan& plan) {
     if (const auto value = invocation.value(flag)) identity += fmt::format("\n{}={}", flag, *value);
   }
   if (const auto keys = invocation.value("keys-file")) identity += "\n" + file_identity(*keys);
+  // Prefixes say what is listed; a number only how.
+  const std::string partitions = invocation.value("list-partitions").value_or("auto");
+  const auto parsed = bulk::parse_partitions(partitions);
+  if (parsed && !parsed->prefixes.empty()) identity += "\nlist-partitions=" + partitions;
   for (const std::string& argument : invocation.arguments()) identity += "\n" + argument;
   return identity;
 }
@@ -131,7 +137,14 @@ Result<std::unique_ptr<KvJob>> KvJob::begin(Context& context, const Invocation& 
   if (self->plan_.resumable && !invocation.on("dry-run")) {
     if (auto opened = self->open_journal(); !opened) return std::unexpected(opened.error());
   }
+  auto partitions = bulk::parse_partitions(invocation.value("list-partitions").value_or("auto"));
+  if (!partitions) return std::unexpected(partitions.error());
+  if (!partitions->prefixes.empty()) {
+    context.console.say("the listing is complete only if every key begins with one of these: {}",
+                        printable(fmt::format("{}", fmt::join(partitions->prefixes, ", "))));
+  }
   bulk::JobSettings settings;
+  settings.partitions = std::move(*partitions);
   settings.concurrency = std::max<std::uint64_t>(1, invocation.count("concurrency").value_or(10));
   if (const auto size = invocation.count("batch-size"))
     settings.batch_size = std::max<std::uint64_t>(1, *size);

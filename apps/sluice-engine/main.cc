@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "bulk/partitions.h"
 #include "command_line.h"
 #include "commands.h"
 #include "context.h"
@@ -67,6 +68,11 @@ ExitCode run(const std::vector<std::string>& words) {
   if (const std::string rate = invocation->value("rate").value_or("");
       !rate.empty() && rate != "off") {
     if (const auto quota = flow::parse_quota(rate); !quota) return say_and_exit(quota.error());
+  }
+  if (const auto partitions =
+          bulk::parse_partitions(invocation->value("list-partitions").value_or("auto"));
+      !partitions) {
+    return say_and_exit(partitions.error());
   }
   Context context(*invocation, std::move(config).value_or(Config()), path, get_environment);
   const CommandFunction function = find_command_function(invocation->path());

@@ -48,11 +48,9 @@ constexpr Flag list_output[] = {
      .kind = file,
      .help = "write to this file, which appears when it is complete"},
 };
-constexpr FlagGroup list_groups[] = {{"Store", store_namespace},
-                                     {"Selection", selection},
-                                     {"Output", list_output},
-                                     {"Work", work},
-                                     {"Cache", reading}};
+constexpr FlagGroup list_groups[] = {
+    {"Store", store_namespace}, {"Selection", selection}, {"Listing", listing},
+    {"Output", list_output},    {"Work", work},           {"Cache", reading}};
 constexpr Example list_examples[] = {
     {"sluice kv list --namespace sessions --metadata", "the first 1,000 entries, with metadata"},
     {"sluice kv list --namespace sessions --all --format keys > keys.txt", "every key"},
@@ -80,11 +78,9 @@ constexpr Flag get_output[] = {
      .kind = file,
      .help = "write to this file, which appears when it is complete"},
 };
-constexpr FlagGroup get_groups[] = {{"Store", store_namespace},
-                                    {"Selection", selection},
-                                    {"Output", get_output},
-                                    {"Work", work},
-                                    {"Cache", reading}};
+constexpr FlagGroup get_groups[] = {
+    {"Store", store_namespace}, {"Selection", selection}, {"Listing", listing},
+    {"Output", get_output},     {"Work", work},           {"Cache", reading}};
 constexpr Example get_examples[] = {
     {"sluice kv get --namespace sessions user:1", "the value, byte for byte, on stdout"},
     {"sluice kv get --namespace sessions user:1 user:2 --metadata --json",
@@ -128,11 +124,9 @@ constexpr Flag delete_guard[] = {
      .help = "stop before the first deletion if more than N entries would go"},
     {.name = "null", .letter = '0', .help = "keys end in NUL in --keys-file"},
 };
-constexpr FlagGroup delete_groups[] = {{"Store", store_namespace},
-                                       {"Selection", selection},
-                                       {"Change", change},
-                                       {"Guard", delete_guard},
-                                       {"Work", work}};
+constexpr FlagGroup delete_groups[] = {{"Store", store_namespace}, {"Selection", selection},
+                                       {"Listing", listing},       {"Change", change},
+                                       {"Guard", delete_guard},    {"Work", work}};
 constexpr Example delete_examples[] = {
     {"sluice kv delete --namespace sessions --search old-data --dry-run", "says what would go"},
     {"sluice kv delete --namespace sessions --prefix tmp: --max-delete 5000",
@@ -159,11 +153,9 @@ constexpr Flag export_output[] = {
      .kind = file,
      .help = "write to this file, which appears when it is complete"},
 };
-constexpr FlagGroup export_groups[] = {{"Store", store_namespace},
-                                       {"Selection", selection},
-                                       {"Output", export_output},
-                                       {"Work", work},
-                                       {"Cache", reading}};
+constexpr FlagGroup export_groups[] = {
+    {"Store", store_namespace}, {"Selection", selection}, {"Listing", listing},
+    {"Output", export_output},  {"Work", work},           {"Cache", reading}};
 constexpr Example export_examples[] = {
     {"sluice kv export --namespace sessions -o sessions.ndjson", "everything, one object a line"},
     {"sluice kv export --namespace sessions --format json -o bulk.json",
@@ -221,9 +213,10 @@ constexpr Flag copy_target[] = {
     {.name = "metadata", .help = "accepted: a copy always keeps the metadata"},
     {.name = "null", .letter = '0', .help = "keys end in NUL in --keys-file"},
 };
-constexpr FlagGroup copy_groups[] = {
-    {"Store", store_namespace}, {"Target", copy_target}, {"Selection", selection},
-    {"Change", change},         {"Work", work},          {"Cache", reading}};
+constexpr FlagGroup copy_groups[] = {{"Store", store_namespace}, {"Target", copy_target},
+                                     {"Selection", selection},   {"Listing", listing},
+                                     {"Change", change},         {"Work", work},
+                                     {"Cache", reading}};
 constexpr Example copy_examples[] = {
     {"sluice kv copy --store cloudflare: --namespace sessions --to sqlite:backup.db "
      "--create-namespace",
@@ -234,11 +227,9 @@ constexpr Flag stats_flags[] = {
     {.name = "values", .help = "get the values, too, where a listing does not tell their length"},
     {.name = "null", .letter = '0', .help = "keys end in NUL in --keys-file"},
 };
-constexpr FlagGroup stats_groups[] = {{"Store", store_namespace},
-                                      {"Selection", selection},
-                                      {"Count", stats_flags},
-                                      {"Work", work},
-                                      {"Cache", reading}};
+constexpr FlagGroup stats_groups[] = {
+    {"Store", store_namespace}, {"Selection", selection}, {"Listing", listing},
+    {"Count", stats_flags},     {"Work", work},           {"Cache", reading}};
 constexpr Example stats_examples[] = {
     {"sluice kv stats --namespace sessions --json", "entries and bytes, for a script"},
 };

@@ -123,6 +123,15 @@ inline constexpr Flag selection[] = {
     {.name = "limit", .value = "N", .kind = count, .help = "no more than this many entries"},
 };
 
+inline constexpr Flag listing[] = {
+    {.name = "list-partitions",
+     .value = "PARTS",
+     .kind = text,
+     .standard = "auto",
+     .help = "list in pieces side by side: auto, a number (stores that can seek), or prefixes "
+             "a,b,c (complete only if every key begins with one of them)"},
+};
+
 inline constexpr Flag work[] = {
     {.name = "batch-size",
      .value = "N",

@@ -39,7 +39,7 @@ io::Task<Report> copy(Job& job, store::Store& from, store::Store& to, CopyOption
   Job halved = job;
   halved.settings.in_flight_bytes = std::max<std::size_t>(1, job.settings.in_flight_bytes / 2);
   JobRun run(halved, "copied");
-  auto source = open_source(job.executor, job.stop, from,
+  auto source = open_source(job, from,
                             {.selection = options.selection,
                              .values = true,
                              .start = run.start().position,

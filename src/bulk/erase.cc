@@ -80,7 +80,7 @@ class Eraser {
   // From where a resumed job was, or from the beginning.
   Result<std::unique_ptr<Source>> open_listing() {
     const Checkpoint& start = run_.start();
-    return open_source(run_.job().executor, run_.job().stop, store_,
+    return open_source(run_.job(), store_,
                        {.selection = options_.selection,
                         .values = false,
                         .start = start.position,

@@ -25,9 +25,10 @@ class Exporter {
 
   io::Task<Report> run() {
     const Checkpoint& start = run_.start();
-    auto source = open_source(run_.job().executor, run_.job().stop, store_,
+    auto source = open_source(run_.job(), store_,
                               {.selection = options_.selection,
                                .values = true,
+                               .keeps_order = true,
                                .start = start.position,
                                .selected_before = start.counts.selected});
     if (!source) {

@@ -47,7 +47,7 @@ class Importer {
     const Records& records = piece.records;
     const std::uint64_t all = records.entries.size() + records.bad.size();
     const std::uint64_t page = run_.open_page(
-        {.cursor = {}, .last_key = {}, .offset = records.end, .end = piece.end}, all, all);
+        {.listing = {}, .pieces = {}, .offset = records.end, .end = piece.end}, all, all);
     for (const BadRecord& bad : records.bad) {
       if (++skipped_ > options_.skip_bad) {
         run_.end_early({ErrorCode::invalid_argument, Retry::never, std::nullopt,

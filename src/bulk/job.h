@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "bulk/partitions.h"
 #include "bulk/position.h"
 #include "flow/attempt.h"
 #include "flow/progress.h"
@@ -23,6 +24,7 @@ struct JobSettings {
   std::size_t concurrency = 10;           // calls under way at the same time
   std::optional<std::size_t> batch_size;  // entries of one call; the store's own limit caps it
   std::size_t in_flight_bytes = std::size_t{32} << 20;  // of values and entries held at once
+  Partitions partitions;                                // how listings are parted
 };
 
 // The surroundings of one bulk operation. Everything referred to outlives the operation. Belongs to

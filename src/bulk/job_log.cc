@@ -21,6 +21,14 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::string_view kJournalEnding = ".journal";
+constexpr std::string_view kListingEnding = ".listing";
+
+// A database, with what SQLite may have left beside it.
+void remove_listing(const std::string& path) {
+  for (const std::string_view part : {"", "-wal", "-shm"}) {
+    ::unlink(fmt::format("{}{}", path, part).c_str());
+  }
+}
 
 std::string boot_id() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
@@ -69,12 +77,35 @@ std::string to_text(const JobHeader& header) {
                                       {"created", header.created}});
 }
 
+void put_place(const ListingPlace& place, json::object& into) {
+  into["cursor"] = armoured(place.cursor);
+  into["last_key"] = armoured(place.last_key);
+  into["end"] = place.end;
+}
+
+ListingPlace place_of(const json::object& object) {
+  return {.cursor = bytes_of(object, "cursor"),
+          .last_key = bytes_of(object, "last_key"),
+          .end = flag_of(object, "end")};
+}
+
 Checkpoint checkpoint_of(const json::object& record) {
   Checkpoint checkpoint;
-  checkpoint.position = {.cursor = bytes_of(record, "cursor"),
-                         .last_key = bytes_of(record, "last_key"),
-                         .offset = number_of(record, "offset"),
-                         .end = flag_of(record, "end")};
+  checkpoint.position.listing = place_of(record);
+  checkpoint.position.offset = number_of(record, "offset");
+  checkpoint.position.end = flag_of(record, "end");
+  checkpoint.position.turn = number_of(record, "turn");
+  if (const json::value* pieces = record.if_contains("pieces");
+      pieces != nullptr && pieces->is_array()) {
+    for (const json::value& each : pieces->get_array()) {
+      if (!each.is_object()) continue;
+      const json::object& piece = each.get_object();
+      checkpoint.position.pieces.push_back({.piece = {.prefix = bytes_of(piece, "prefix"),
+                                                      .after = bytes_of(piece, "after"),
+                                                      .until = bytes_of(piece, "until")},
+                                            .place = place_of(piece)});
+    }
+  }
   checkpoint.counts = {.listed = number_of(record, "listed"),
                        .selected = number_of(record, "selected"),
                        .done = number_of(record, "done"),
@@ -187,21 +218,33 @@ std::string_view name(JobState state) {
 
 Result<> JobLog::checkpoint(const Checkpoint& checkpoint, bool synced) {
   static const std::string boot = boot_id();
-  const json::object record{{"record", "checkpoint"},
-                            {"cursor", armoured(checkpoint.position.cursor)},
-                            {"last_key", armoured(checkpoint.position.last_key)},
-                            {"offset", checkpoint.position.offset},
-                            {"end", checkpoint.position.end},
-                            {"listed", checkpoint.counts.listed},
-                            {"selected", checkpoint.counts.selected},
-                            {"done", checkpoint.counts.done},
-                            {"failed", checkpoint.counts.failed},
-                            {"skipped", checkpoint.counts.skipped},
-                            {"output_bytes", checkpoint.output_bytes},
-                            {"failure_bytes", checkpoint.failure_bytes},
-                            {"spooled", checkpoint.spooled},
-                            {"synced", synced},
-                            {"boot", boot}};
+  const Position& position = checkpoint.position;
+  json::object record{{"record", "checkpoint"},
+                      {"offset", position.offset},
+                      {"listed", checkpoint.counts.listed},
+                      {"selected", checkpoint.counts.selected},
+                      {"done", checkpoint.counts.done},
+                      {"failed", checkpoint.counts.failed},
+                      {"skipped", checkpoint.counts.skipped},
+                      {"output_bytes", checkpoint.output_bytes},
+                      {"failure_bytes", checkpoint.failure_bytes},
+                      {"spooled", checkpoint.spooled},
+                      {"synced", synced},
+                      {"boot", boot}};
+  put_place(position.listing, record);
+  record["end"] = position.end;
+  if (!position.pieces.empty()) {
+    json::array pieces;
+    for (const Position::OfPiece& each : position.pieces) {
+      json::object piece{{"prefix", armoured(each.piece.prefix)},
+                         {"after", armoured(each.piece.after)},
+                         {"until", armoured(each.piece.until)}};
+      put_place(each.place, piece);
+      pieces.push_back(std::move(piece));
+    }
+    record["pieces"] = std::move(pieces);
+    record["turn"] = position.turn;
+  }
   if (auto appended = journal_.append(json::serialize(record)); !appended) return appended;
   return synced ? journal_.sync() : Result<>();
 }
@@ -209,6 +252,7 @@ Result<> JobLog::checkpoint(const Checkpoint& checkpoint, bool synced) {
 Result<> JobLog::finish(JobState state, std::string_view reason) {
   // Its keys are other people's data: they do not stay longer than they are of use.
   ::unlink(spool_path().c_str());
+  remove_listing(listing_path());
   if (auto appended = journal_.append(end_record(name(state), reason)); !appended) return appended;
   return journal_.sync();
 }
@@ -226,6 +270,11 @@ std::string JobLog::failure_path() const {
 std::string JobLog::spool_path() const {
   const std::string& path = journal_.path();
   return path.substr(0, path.size() - kJournalEnding.size()) + ".spool";
+}
+
+std::string JobLog::listing_path() const {
+  const std::string& path = journal_.path();
+  return path.substr(0, path.size() - kJournalEnding.size()) + std::string(kListingEnding);
 }
 
 std::string JobFolder::journal_path(std::string_view id) const {
@@ -319,6 +368,7 @@ Result<> JobFolder::remove(std::string_view id) const {
   for (const std::string_view ending : {".spool", ".failed"}) {
     ::unlink(fmt::format("{}/{}{}", path_, id, ending).c_str());
   }
+  remove_listing(fmt::format("{}/{}{}", path_, id, kListingEnding));
   if (::unlink(journal_path(id).c_str()) != 0) {
     return std::unexpected(system_error(errno, fmt::format("remove {}", journal_path(id))));
   }

@@ -67,6 +67,8 @@ class JobLog {
   // Beside the journal, with its name: the keys that failed, and the keys that were matched.
   [[nodiscard]] std::string failure_path() const;
   [[nodiscard]] std::string spool_path() const;
+  // Beside it, too: a listing that had to be collected before the work began (ListingSpool).
+  [[nodiscard]] std::string listing_path() const;
 
  private:
   friend class JobFolder;

@@ -10,10 +10,11 @@ namespace sluice::bulk {
 io::Task<Report> list_entries(Job& job, store::Store& store, ListOptions options,
                               std::function<io::Task<Result<>>(const store::Block& entries)> sink) {
   JobRun run(job, options.verb);
-  auto source = open_source(job.executor, job.stop, store,
+  auto source = open_source(job, store,
                             {.selection = options.selection,
                              .metadata = true,
                              .values = false,
+                             .keeps_order = true,
                              .start = {},
                              .selected_before = 0});
   if (!source) {

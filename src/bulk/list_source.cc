@@ -1,8 +1,5 @@
 #include "bulk/list_source.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -12,132 +9,151 @@ namespace {
 
 // Cloudflare lists no fewer than ten keys at once.
 constexpr std::uint64_t kLeastPage = 10;
-
-// Owns the text that the request refers to: the page may be fetched while its caller does other
-// work.
-io::Task<Result<store::Page>> fetch(store::Store& store, std::string prefix, std::string cursor,
-                                    std::string after, std::size_t limit, bool values) {
-  store::ListRequest request{
-      .prefix = prefix, .cursor = cursor, .after = after, .limit = limit, .values = values};
-  co_return co_await store.list(request);
-}
+// More pieces than this gain little: the work on the entries takes longer than their listing.
+constexpr std::size_t kMostAutomaticPieces = 8;
 
 }  // namespace
 
-KeySet::Hash KeySet::hash(std::string_view key) {
-  const XXH128_hash_t value = XXH3_128bits(key.data(), key.size());
-  return {value.high64, value.low64};
-}
-
-void KeySet::add(std::string_view key) {
-  hashes_.push_back(hash(key));
-}
-
-void KeySet::seal() {
-  std::sort(hashes_.begin(), hashes_.end());
-}
-
-bool KeySet::contains(std::string_view key) const {
-  return std::binary_search(hashes_.begin(), hashes_.end(), hash(key));
-}
-
-ListSource::ListSource(io::Executor executor, store::Store& store, Filter filter,
-                       std::optional<KeySet> keys, const SourceOptions& options)
-    : executor_(executor),
+ListSource::ListSource(Job& job, store::Store& store, Filter filter, std::optional<KeySet> keys,
+                       const SourceOptions& options)
+    : job_(job),
       store_(store),
       filter_(std::move(filter)),
       keys_(std::move(keys)),
       prefix_(options.selection.prefix),
+      partitions_(job.settings.partitions),
+      automatic_pieces_(options.keeps_order || !store.capabilities().remote
+                            ? 1
+                            : std::min(job.settings.concurrency, kMostAutomaticPieces)),
       takes_all_(!filter_.reads_metadata() && !options.selection.pattern && !keys_),
       values_(options.values && store.capabilities().lists_values),
       start_(options.start),
-      end_(options.start.end),
-      greatest_key_(options.start.last_key) {
+      end_(options.start.end) {
   if (options.selection.limit) {
     left_ = *options.selection.limit - std::min(*options.selection.limit, options.selected_before);
     if (*left_ == 0) end_ = true;
+    // A few entries are on the first page.
+    if (*left_ <= store.capabilities().list_page) automatic_pieces_ = 1;
   }
 }
 
-void ListSource::fetch_ahead(std::string cursor, std::string after) {
-  // With nothing to filter, --limit tells how much of a page is wanted.
-  std::size_t limit = 0;
-  if (left_ && takes_all_) {
-    limit = static_cast<std::size_t>(
-        std::min<std::uint64_t>(std::max(*left_, kLeastPage), store_.capabilities().list_page));
+io::Task<Result<>> ListSource::begin() {
+  begun_ = true;
+  if (!start_.pieces.empty()) {
+    // A resumed job keeps its pieces, whatever the store would propose by now.
+    in_pieces_ = true;
+    for (Position::OfPiece& each : start_.pieces) {
+      pieces_.emplace_back(job_.executor, store_, std::move(each.piece), std::move(each.place),
+                           values_);
+    }
+    turn_ = std::min<std::size_t>(start_.turn, pieces_.size() - 1);
+    co_return Result<>();
   }
-  ahead_.emplace(executor_,
-                 fetch(store_, prefix_, std::move(cursor), std::move(after), limit, values_));
+  const bool resumed = !start_.listing.cursor.empty() || !start_.listing.last_key.empty();
+  if (resumed) {
+    pieces_.emplace_back(job_.executor, store_, Piece{.prefix = prefix_, .after = {}, .until = {}},
+                         std::move(start_.listing), values_);
+    co_return Result<>();
+  }
+  auto pieces = co_await plan_pieces(store_, prefix_, partitions_, automatic_pieces_);
+  if (!pieces) co_return std::unexpected(pieces.error());
+  in_pieces_ = pieces->size() > 1 || !partitions_.prefixes.empty();
+  for (Piece& piece : *pieces) {
+    pieces_.emplace_back(job_.executor, store_, std::move(piece), ListingPlace{}, values_);
+  }
+  co_return Result<>();
 }
 
-// The store refuses the cursor of a resumed job, or has forgotten it: begins again behind the last
-// key that was worked on, by seeking or else by listing and passing over what is before it.
-io::Task<Result<store::Page>> ListSource::first_page_again(const Error& refusal) {
-  const store::Capabilities& can = store_.capabilities();
-  if (start_.last_key.empty() || !(can.seekable || can.ordered)) co_return std::unexpected(refusal);
-  if (!can.seekable) skip_through_ = start_.last_key;
-  fetch_ahead("", can.seekable ? start_.last_key : "");
-  co_return co_await ahead_->get();
+// With nothing to filter, --limit tells how much of a page is wanted.
+std::size_t ListSource::page_limit() const {
+  if (!left_ || !takes_all_) return 0;
+  return static_cast<std::size_t>(
+      std::min<std::uint64_t>(std::max(*left_, kLeastPage), store_.capabilities().list_page));
 }
 
 io::Task<Result<SourcePage>> ListSource::next() {
   SourcePage result;
+  if (!begun_ && !end_) {
+    if (auto begun = co_await begin(); !begun) {
+      end_ = true;
+      co_return std::unexpected(begun.error());
+    }
+    for (PieceLister& piece : pieces_) piece.fetch_ahead(page_limit());
+  }
+  while (!end_ && pieces_[turn_].at_end()) {
+    // Only of a resumed job: otherwise the turn goes to a piece that has more.
+    if (std::ranges::all_of(pieces_, &PieceLister::at_end)) end_ = true;
+    turn_ = (turn_ + 1) % pieces_.size();
+  }
   if (end_) {
     result.after.end = true;
     co_return result;
   }
-  if (first_) fetch_ahead(start_.cursor, "");
-  Result<store::Page> page = co_await ahead_->get();
-  if (!page && first_ && !start_.cursor.empty() && page.error().retry == Retry::never) {
-    const Error refusal = page.error();
-    page = co_await first_page_again(refusal);
-  }
-  first_ = false;
-  ahead_.reset();
+  PieceLister& piece = pieces_[turn_];
+  auto page = co_await piece.next(page_limit());
   if (!page) {
     end_ = true;
     co_return std::unexpected(page.error());
   }
-  end_ = page->cursor.empty();
   // The next page is on its way while this one is filtered and worked on, unless this one may turn
   // out to be the last that is wanted.
   const bool may_end_here = left_ && page->entries.size() >= *left_;
-  if (!end_ && !may_end_here) {
-    fetch_ahead(page->cursor, "");
+  if (!may_end_here && !piece.at_end()) {
+    piece.fetch_ahead(page_limit());
     co_await io::yield();
   }
 
-  store::Block& entries = page->entries;
-  std::string_view greatest = greatest_key_;
-  for (const store::EntryView& entry : entries) greatest = std::max(greatest, entry.key);
-  if (greatest != greatest_key_) greatest_key_ = std::string(greatest);
-  if (!skip_through_.empty()) {
-    entries.retain([&](const store::EntryView& entry) { return entry.key > skip_through_; });
+  result.listed = page->entries.size();
+  select(page->entries);
+  if (left_) {
+    if (page->entries.size() >= *left_) {
+      page->entries.truncate(static_cast<std::size_t>(*left_));
+      end_ = true;
+    }
+    *left_ -= page->entries.size();
   }
-  result.listed = entries.size();
+  if (std::ranges::all_of(pieces_, &PieceLister::at_end)) end_ = true;
+  if (!end_) {
+    piece.fetch_ahead(page_limit());
+    co_await io::yield();
+    do {
+      turn_ = (turn_ + 1) % pieces_.size();
+    } while (pieces_[turn_].at_end());
+  }
+  result.after = position();
+  result.entries = std::move(page->entries);
+  co_return result;
+}
+
+void ListSource::select(store::Block& entries) {
   if (!takes_all_) {
     entries.retain([&](const store::EntryView& entry) {
       return filter_.matches(entry.key, entry.metadata) && (!keys_ || keys_->contains(entry.key));
     });
   }
-  if (left_) {
-    if (entries.size() >= *left_) {
-      entries.truncate(static_cast<std::size_t>(*left_));
-      end_ = true;
-    }
-    *left_ -= entries.size();
+  if (given_) {
+    entries.retain([&](const store::EntryView& entry) {
+      return given_->insert(KeySet::hash(entry.key)).second;
+    });
   }
-  if (!end_ && !ahead_) {
-    fetch_ahead(page->cursor, "");
-    co_await io::yield();
+}
+
+Position ListSource::position() const {
+  Position position;
+  position.end = end_;
+  if (!in_pieces_) {
+    position.listing = pieces_.front().place();
+    return position;
   }
-  result.after = {.cursor = page->cursor, .last_key = greatest_key_, .offset = 0, .end = end_};
-  result.entries = std::move(entries);
-  co_return result;
+  position.turn = turn_;
+  for (const PieceLister& piece : pieces_) {
+    position.pieces.push_back({.piece = piece.piece(), .place = piece.place()});
+  }
+  return position;
 }
 
 io::Task<> ListSource::close() {
-  if (ahead_) (void)co_await std::exchange(ahead_, std::nullopt)->get();
+  for (PieceLister& piece : pieces_) co_await piece.close();
 }
 
 }  // namespace sluice::bulk

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "bulk/job_test.h"
-#include "bulk/source.h"
 
 namespace sluice::bulk {
 namespace {
@@ -192,128 +191,6 @@ TEST_F(OutputTest, AFileAppearsWhenItIsComplete) {
 }
 
 // The source of a job: keys from a file, and a listing that is begun again.
-
-class SourceTest : public JobFixture {
- public:
-  // What the source gives until it ends or fails, with the position behind each page.
-  struct Given {
-    std::vector<std::string> keys;
-    std::vector<Position> positions;
-    std::optional<Error> error;
-  };
-  // Reads at most `pages` pages. `meanwhile` runs once the first page has been asked for.
-  Given read(const Selection& selection, const Position& start = {}, std::size_t pages = 1000,
-             std::function<void()> meanwhile = {}) {
-    Given given;
-    const auto body = [&]() -> io::Task<> {
-      auto source = open_source(
-          loop.executor(), *stop, *faulty_store,
-          {.selection = selection, .values = false, .start = start, .selected_before = 0});
-      if (!source) {
-        given.error = source.error();
-        co_return;
-      }
-      while (given.positions.size() < pages) {
-        io::Started<Result<SourcePage>> next(loop.executor(), (*source)->next());
-        co_await io::yield();
-        if (meanwhile) std::exchange(meanwhile, {})();
-        auto page = co_await next.get();
-        if (!page) {
-          given.error = page.error();
-          break;
-        }
-        for (const store::EntryView& entry : page->entries) given.keys.emplace_back(entry.key);
-        given.positions.push_back(page->after);
-        if (page->after.end) break;
-      }
-      co_await (*source)->close();
-    };
-    loop.run(body());
-    return given;
-  }
-  [[nodiscard]] Selection old_ones_of(std::string keys_file) const {
-    Selection selection;
-    selection.tag_field = "tags";
-    selection.tag_value = "old";
-    selection.keys_file = std::move(keys_file);
-    return selection;
-  }
-};
-
-TEST_F(SourceTest, KeysFileNarrowsAListingDown) {
-  fill(100);
-  faulty();
-  const std::string path = folder + "/keys";
-  std::ofstream(path) << "key:0099\nkey:0003\nkey:0004\nnone\nkey:0033\n";
-  const Given given = read(old_ones_of(path));
-  EXPECT_FALSE(given.error);
-  EXPECT_EQ(given.keys, (std::vector<std::string>{"key:0003", "key:0033", "key:0099"}));
-  EXPECT_EQ(faulty_store->calls(Operation::list), 5u);
-
-  // From the third page on: the file is read from its beginning nevertheless.
-  const Given rest = read(old_ones_of(path), given.positions[1]);
-  EXPECT_EQ(rest.keys, (std::vector<std::string>{"key:0099"}));
-  EXPECT_TRUE(read(old_ones_of(path), given.positions.back()).keys.empty());
-}
-
-TEST_F(SourceTest, KeysFileThatCannotBeReadSendsNothing) {
-  fill(100);
-  faulty();
-  const std::string path = folder + "/keys";
-  EXPECT_EQ(read(old_ones_of(path)).error.value().code, ErrorCode::not_found);
-  // A gzip stream that is cut: found out when it is read, not when it is opened.
-  std::ofstream(path, std::ios::binary) << "\x1f\x8b\x08 cut";
-  const Given cut = read(old_ones_of(path));
-  EXPECT_EQ(cut.error.value().code, ErrorCode::invalid_argument);
-  EXPECT_NE(cut.error->message.find(path), std::string::npos) << cut.error->message;
-  EXPECT_EQ(faulty_store->calls(Operation::list), 0u);
-}
-
-// Were the file read on the loop's thread, this would wait for ever.
-TEST_F(SourceTest, AStopEndsTheWaitForAKeysFile) {
-  fill(100);
-  faulty();
-  const std::string path = folder + "/pipe";
-  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
-  const Given given = read(old_ones_of(path), {}, 1000, [&] {
-    stop->request({ErrorCode::deadline, Retry::never, std::nullopt, "time is up"});
-  });
-  ASSERT_TRUE(given.error);
-  EXPECT_EQ(given.error->code, ErrorCode::deadline);
-  EXPECT_EQ(given.error->message, "time is up");
-  // One that was requested before.
-  Selection keys_only;
-  keys_only.keys_file = path;
-  EXPECT_EQ(read(keys_only).error.value().code, ErrorCode::deadline);
-  EXPECT_EQ(faulty_store->calls(Operation::list), 0u);
-}
-
-TEST_F(SourceTest, ARefusedCursorTwiceGivesNoKeyAgain) {
-  fill(100);
-  Selection all;
-  faulty();
-  const Given first = read(all, {}, 3);
-  ASSERT_EQ(first.keys.size(), 60u);
-  EXPECT_EQ(first.positions.back().last_key, "key:0059");
-
-  // Each process asks first with the cursor of the one before.
-  const auto refuse_first = [](const FaultyCall& call) {
-    Fault fault;
-    if (call.number == 1) fault.fails = error(ErrorCode::invalid_argument, Retry::never);
-    return fault;
-  };
-  faulty(refuse_first);
-  // Ends among the pages that are passed over.
-  const Given second = read(all, first.positions.back(), 2);
-  EXPECT_TRUE(second.keys.empty());
-  EXPECT_EQ(second.positions.back().last_key, "key:0059") << "not the last key of the page";
-
-  faulty(refuse_first);
-  const Given third = read(all, second.positions.back());
-  EXPECT_FALSE(third.error);
-  EXPECT_EQ(third.keys.size(), 40u);
-  EXPECT_EQ(third.keys.front(), "key:0060");
-}
 
 }  // namespace
 }  // namespace sluice::bulk

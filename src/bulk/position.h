@@ -11,13 +11,34 @@
 
 namespace sluice::bulk {
 
+// A piece of a listing: the keys that begin with `prefix`, are greater than `after` and, unless
+// `until` is empty, not greater than that. Both bounds empty: all keys of the prefix.
+struct Piece {
+  std::string prefix;
+  std::string after;
+  std::string until;
+  friend bool operator==(const Piece&, const Piece&) = default;
+};
+
+// A place in a listing, or in a piece of one, behind a whole page of it.
+struct ListingPlace {
+  std::string cursor;    // the store's cursor for the next page
+  std::string last_key;  // the greatest key listed so far, should the cursor be refused
+  bool end = false;      // nothing comes after it
+};
+
 // A place in the source of a job, behind a whole page of it.
 struct Position {
-  std::string cursor;  // of a listing: the store's cursor for the next page
-  std::string
-      last_key;  // of a listing: the greatest key listed so far, should the cursor be refused
-  std::uint64_t offset = 0;  // of a file: the bytes read so far
-  bool end = false;          // nothing comes after it
+  struct OfPiece {
+    Piece piece;
+    ListingPlace place;
+  };
+
+  ListingPlace listing;         // of a listing in one piece
+  std::vector<OfPiece> pieces;  // of a listing in several: where each of them is …
+  std::uint64_t turn = 0;       // … and which one gives the next page
+  std::uint64_t offset = 0;     // of a file: the bytes read so far
+  bool end = false;             // nothing comes after it
 };
 
 // What became of the entries. Once a job is complete, selected = done + failed + skipped.

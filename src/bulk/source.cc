@@ -5,6 +5,7 @@
 
 #include "bulk/list_source.h"
 #include "bulk/record_feed.h"
+#include "bulk/spooled_source.h"
 #include "io/worker.h"
 
 namespace sluice::bulk {
@@ -74,14 +75,37 @@ EntryFile::Options keys_file(const SourceOptions& options) {
   return file;
 }
 
+// Up to this --limit, repeated keys are told by a set in memory: a look at a few entries does not
+// wait for the whole listing.
+constexpr std::uint64_t kFewEntries = 100'000;
+
+std::unique_ptr<Source> open_listing(Job& job, store::Store& store, Filter filter,
+                                     std::optional<KeySet> keys, const SourceOptions& options) {
+  if (!store.capabilities().repeats_keys) {
+    return std::make_unique<ListSource>(job, store, std::move(filter), std::move(keys), options);
+  }
+  const bool resumable = job.journal != nullptr;
+  if (!resumable && options.selection.limit && *options.selection.limit <= kFewEntries) {
+    auto listing =
+        std::make_unique<ListSource>(job, store, std::move(filter), std::move(keys), options);
+    listing->pass_over_repeated();
+    return listing;
+  }
+  Selection unlimited = options.selection;
+  unlimited.limit.reset();
+  auto listing = std::make_unique<ListSource>(job, store, std::move(filter), std::move(keys),
+                                              SourceOptions{.selection = unlimited});
+  return std::make_unique<SpooledSource>(job, std::move(listing), options);
+}
+
 // The entries of a listing whose keys are in a file. With a condition on the metadata, the listing
 // has to be read anyway; the file then narrows it down. The first `next` reads the whole file,
 // before the store is asked for anything.
 class KeysInListSource : public Source {
  public:
-  KeysInListSource(io::Executor executor, store::Store& store, std::unique_ptr<RecordFeed> feed,
-                   Filter filter, const SourceOptions& options)
-      : executor_(executor),
+  KeysInListSource(Job& job, store::Store& store, std::unique_ptr<RecordFeed> feed, Filter filter,
+                   const SourceOptions& options)
+      : job_(job),
         store_(store),
         feed_(std::move(feed)),
         filter_(std::move(filter)),
@@ -100,7 +124,7 @@ class KeysInListSource : public Source {
         end_ = true;
         co_return std::unexpected(keys.error());
       }
-      list_.emplace(executor_, store_, std::move(filter_), std::move(*keys), options_);
+      list_ = open_listing(job_, store_, std::move(filter_), std::move(*keys), options_);
     }
     co_return co_await list_->next();
   }
@@ -133,36 +157,38 @@ class KeysInListSource : public Source {
     co_return keys;
   }
 
-  io::Executor executor_;
+  Job& job_;
   store::Store& store_;
   std::unique_ptr<RecordFeed> feed_;
   Filter filter_;
   const SourceOptions options_;
   bool end_;
-  std::optional<ListSource> list_;  // once the keys have been read
+  std::unique_ptr<Source> list_;  // once the keys have been read
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Source>> open_source(io::Executor executor, io::Stop& stop,
-                                            store::Store& store, const SourceOptions& options) {
+Result<std::unique_ptr<Source>> open_source(Job& job, store::Store& store,
+                                            const SourceOptions& options) {
   auto filter = Filter::compile(options.selection);
   if (!filter) return std::unexpected(filter.error());
+  auto checked =
+      check_partitions(job.settings.partitions, store.capabilities(), options.selection.prefix);
+  if (!checked) return std::unexpected(checked.error());
   if (!options.selection.keys_file) {
-    return std::unique_ptr<Source>(
-        std::make_unique<ListSource>(executor, store, std::move(*filter), std::nullopt, options));
+    return open_listing(job, store, std::move(*filter), std::nullopt, options);
   }
   EntryFile::Options file = keys_file(options);
   // A position in a listing is none in the file, which is read from its beginning.
   if (filter->reads_metadata() || options.metadata) file.from = 0;
-  auto feed = RecordFeed::open(executor, stop, *options.selection.keys_file, file);
+  auto feed = RecordFeed::open(job.executor, job.stop, *options.selection.keys_file, file);
   if (!feed) return std::unexpected(feed.error());
   if (!filter->reads_metadata() && !options.metadata) {
     return std::unique_ptr<Source>(
         std::make_unique<KeysSource>(std::move(*feed), std::move(*filter), options));
   }
-  return std::unique_ptr<Source>(std::make_unique<KeysInListSource>(
-      executor, store, std::move(*feed), std::move(*filter), options));
+  return std::unique_ptr<Source>(std::make_unique<KeysInListSource>(job, store, std::move(*feed),
+                                                                    std::move(*filter), options));
 }
 
 }  // namespace sluice::bulk

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "bulk/job.h"
 #include "bulk/position.h"
 #include "bulk/selection.h"
-#include "io/stop.h"
 #include "store/store.h"
 
 namespace sluice::bulk {
@@ -36,15 +36,17 @@ struct SourceOptions {
   const Selection& selection;
   bool metadata = false;  // read the listing also for a file of keys, to tell what the store has
   bool values = false;    // ask for values, if the store's listing gives them
-  Position start;         // where to go on; default: the beginning
+  bool keeps_order =
+      false;       // list in one piece, in the store's order, unless partitions are asked for
+  Position start;  // where to go on; default: the beginning
   std::uint64_t selected_before = 0;  // of a resumed job: counts against --limit
 };
 
-// The entries of `store` that the selection names: from a listing, whose next page is fetched while
-// the last one is worked on, or from the selection's file of keys. A pattern that does not compile
-// or a file that cannot be opened fails here, before anything is sent. `store` and the selection
-// outlive the source.
-Result<std::unique_ptr<Source>> open_source(io::Executor executor, io::Stop& stop,
-                                            store::Store& store, const SourceOptions& options);
+// The entries of `store` that the selection names, each once: from a listing, whose next pages are
+// fetched while the last one is worked on, or from the selection's file of keys. A pattern that
+// does not compile, a file that cannot be opened and partitions that the store cannot have fail
+// here, before anything is sent. `job`, `store` and the selection outlive the source.
+Result<std::unique_ptr<Source>> open_source(Job& job, store::Store& store,
+                                            const SourceOptions& options);
 
 }  // namespace sluice::bulk

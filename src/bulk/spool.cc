@@ -57,7 +57,8 @@ class SpoolSource : public Source {
       offset_ += sizeof size + size;
     }
     // The keys were counted as listed when they were matched.
-    page.after = {.cursor = {}, .last_key = {}, .offset = offset_, .end = end_};
+    page.after.offset = offset_;
+    page.after.end = end_;
     return page;
   }
 

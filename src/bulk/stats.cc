@@ -24,7 +24,7 @@ void count(const store::EntryView& entry, Stats& stats) {
 io::Task<Report> count_with_values(Job& job, store::Store& store, const Selection& selection,
                                    Stats& stats) {
   JobRun run(job, "counted");
-  auto source = open_source(job.executor, job.stop, store,
+  auto source = open_source(job, store,
                             {.selection = selection,
                              .metadata = true,
                              .values = true,

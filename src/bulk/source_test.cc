@@ -1,0 +1,466 @@
+// Sources: which entries they give, in what order, and from where they go on.
+#include "bulk/source.h"
+
+#include <rapidcheck.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+
+#include "bulk/job_test.h"
+#include "store/sqlite/sqlite.h"
+
+namespace sluice::bulk {
+namespace {
+
+using store::Fault;
+using store::FaultyCall;
+using store::Operation;
+
+class SourceTest : public JobFixture {
+ public:
+  // What the source gives until it ends or fails, with the position behind each page.
+  struct Given {
+    std::vector<std::string> keys;
+    std::vector<Position> positions;
+    std::optional<Error> error;
+  };
+  // Reads at most `pages` pages. `meanwhile` runs once the first page has been asked for.
+  Given read(const Selection& selection, const Position& start = {}, std::size_t pages = 1000,
+             std::function<void()> meanwhile = {}) {
+    const auto once = [&]() -> io::Task<> {
+      if (meanwhile) std::exchange(meanwhile, {})();
+      co_return;
+    };
+    return read_from(*faulty_store, selection, once, start, pages);
+  }
+  // The same from another store. `meanwhile` runs each time a page has been asked for.
+  Given read_from(store::Store& store, const Selection& selection,
+                  const std::function<io::Task<>()>& meanwhile = {}, const Position& start = {},
+                  std::size_t pages = 1000) {
+    Given given;
+    Job with = job();
+    const auto body = [&]() -> io::Task<> {
+      auto source = open_source(with, store,
+                                {.selection = selection,
+                                 .values = false,
+                                 .keeps_order = keeps_order,
+                                 .start = start,
+                                 .selected_before = 0});
+      if (!source) {
+        given.error = source.error();
+        co_return;
+      }
+      while (given.positions.size() < pages) {
+        io::Started<Result<SourcePage>> next(loop.executor(), (*source)->next());
+        co_await io::yield();
+        if (meanwhile) co_await meanwhile();
+        auto page = co_await next.get();
+        if (!page) {
+          given.error = page.error();
+          break;
+        }
+        for (const store::EntryView& entry : page->entries) given.keys.emplace_back(entry.key);
+        given.positions.push_back(page->after);
+        if (page->after.end) break;
+      }
+      co_await (*source)->close();
+    };
+    loop.run(body());
+    return given;
+  }
+  bool keeps_order = false;
+  [[nodiscard]] Selection old_ones_of(std::string keys_file) const {
+    Selection selection;
+    selection.tag_field = "tags";
+    selection.tag_value = "old";
+    selection.keys_file = std::move(keys_file);
+    return selection;
+  }
+};
+
+TEST_F(SourceTest, KeysFileNarrowsAListingDown) {
+  fill(100);
+  faulty();
+  const std::string path = folder + "/keys";
+  std::ofstream(path) << "key:0099\nkey:0003\nkey:0004\nnone\nkey:0033\n";
+  const Given given = read(old_ones_of(path));
+  EXPECT_FALSE(given.error);
+  EXPECT_EQ(given.keys, (std::vector<std::string>{"key:0003", "key:0033", "key:0099"}));
+  EXPECT_EQ(faulty_store->calls(Operation::list), 5u);
+
+  // From the third page on: the file is read from its beginning nevertheless.
+  const Given rest = read(old_ones_of(path), given.positions[1]);
+  EXPECT_EQ(rest.keys, (std::vector<std::string>{"key:0099"}));
+  EXPECT_TRUE(read(old_ones_of(path), given.positions.back()).keys.empty());
+}
+
+TEST_F(SourceTest, KeysFileThatCannotBeReadSendsNothing) {
+  fill(100);
+  faulty();
+  const std::string path = folder + "/keys";
+  EXPECT_EQ(read(old_ones_of(path)).error.value().code, ErrorCode::not_found);
+  // A gzip stream that is cut: found out when it is read, not when it is opened.
+  std::ofstream(path, std::ios::binary) << "\x1f\x8b\x08 cut";
+  const Given cut = read(old_ones_of(path));
+  EXPECT_EQ(cut.error.value().code, ErrorCode::invalid_argument);
+  EXPECT_NE(cut.error->message.find(path), std::string::npos) << cut.error->message;
+  EXPECT_EQ(faulty_store->calls(Operation::list), 0u);
+}
+
+// Were the file read on the loop's thread, this would wait for ever.
+TEST_F(SourceTest, AStopEndsTheWaitForAKeysFile) {
+  fill(100);
+  faulty();
+  const std::string path = folder + "/pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const Given given = read(old_ones_of(path), {}, 1000, [&] {
+    stop->request({ErrorCode::deadline, Retry::never, std::nullopt, "time is up"});
+  });
+  ASSERT_TRUE(given.error);
+  EXPECT_EQ(given.error->code, ErrorCode::deadline);
+  EXPECT_EQ(given.error->message, "time is up");
+  // One that was requested before.
+  Selection keys_only;
+  keys_only.keys_file = path;
+  EXPECT_EQ(read(keys_only).error.value().code, ErrorCode::deadline);
+  EXPECT_EQ(faulty_store->calls(Operation::list), 0u);
+}
+
+TEST_F(SourceTest, ARefusedCursorTwiceGivesNoKeyAgain) {
+  fill(100);
+  Selection all;
+  faulty();
+  const Given first = read(all, {}, 3);
+  ASSERT_EQ(first.keys.size(), 60u);
+  EXPECT_EQ(first.positions.back().listing.last_key, "key:0059");
+
+  // Each process asks first with the cursor of the one before.
+  const auto refuse_first = [](const FaultyCall& call) {
+    Fault fault;
+    if (call.number == 1) fault.fails = error(ErrorCode::invalid_argument, Retry::never);
+    return fault;
+  };
+  faulty(refuse_first);
+  // Ends among the pages that are passed over.
+  const Given second = read(all, first.positions.back(), 2);
+  EXPECT_TRUE(second.keys.empty());
+  EXPECT_EQ(second.positions.back().listing.last_key, "key:0059") << "not the last key of the page";
+
+  faulty(refuse_first);
+  const Given third = read(all, second.positions.back());
+  EXPECT_FALSE(third.error);
+  EXPECT_EQ(third.keys.size(), 40u);
+  EXPECT_EQ(third.keys.front(), "key:0060");
+}
+
+// --- partitions ---------------------------------------------------------------------------------
+
+TEST(Partitions, AreWrittenAsANumberOrAsPrefixes) {
+  EXPECT_EQ(parse_partitions("auto")->count, 0u);
+  EXPECT_EQ(parse_partitions("1")->count, 1u);
+  EXPECT_EQ(parse_partitions("32")->count, 32u);
+  EXPECT_EQ(parse_partitions("b,a,c")->prefixes, (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(parse_partitions("user:")->prefixes, std::vector<std::string>{"user:"});
+  EXPECT_EQ(parse_partitions("1a,2")->prefixes, (std::vector<std::string>{"1a", "2"}));
+  for (const std::string_view bad : {"", ",", "a,,b", "a,", ",a", "a,a", "a,ab", "ab,c,a", "0",
+                                     "33", "99999999999999999999999"}) {
+    const auto refused = parse_partitions(bad);
+    ASSERT_FALSE(refused) << bad;
+    EXPECT_EQ(refused.error().code, ErrorCode::invalid_argument);
+  }
+}
+
+class PartitionTest : public SourceTest {
+ public:
+  PartitionTest() {
+    store::MemoryOptions options = narrow();
+    options.capabilities.seekable = true;
+    backend = store::make_memory_backend(options);
+  }
+  static std::vector<std::string> in_order(std::vector<std::string> keys) {
+    std::ranges::sort(keys);
+    return keys;
+  }
+};
+
+TEST_F(PartitionTest, PiecesAreTheWholeAndComeByTurns) {
+  fill(400);
+  faulty();
+  settings.partitions.count = 1;
+  const Given serial = read({});
+  EXPECT_TRUE(std::ranges::is_sorted(serial.keys));
+  settings.partitions.count = 4;
+  faulty();
+  const Given parted = read({});
+  EXPECT_FALSE(parted.error);
+  EXPECT_NE(parted.keys, serial.keys) << "by turns";
+  EXPECT_EQ(in_order(parted.keys), serial.keys);
+  EXPECT_EQ(faulty_store->most_at_once(), 4u);
+  EXPECT_LE(faulty_store->calls(Operation::list), 24u)
+      << "one short page a piece more than serially";
+  faulty();
+  EXPECT_EQ(read({}).keys, parted.keys) << "the same order each time";
+}
+
+TEST_F(PartitionTest, AutomaticPartsARemoteStoreThatCanSeekWhereOrderDoesNotCount) {
+  fill(400);
+  faulty();
+  Given given = read({});
+  EXPECT_FALSE(std::ranges::is_sorted(given.keys));
+  EXPECT_EQ(in_order(given.keys).size(), 400u);
+  keeps_order = true;
+  faulty();
+  EXPECT_TRUE(std::ranges::is_sorted(read({}).keys));
+  keeps_order = false;
+  Selection few;
+  few.limit = 5;
+  faulty();
+  EXPECT_EQ(read(few).keys.size(), 5u);
+  EXPECT_EQ(faulty_store->calls(Operation::list), 1u) << "a few entries are on the first page";
+}
+
+TEST_F(PartitionTest, AStoreThatCannotSeekTakesPrefixesOnly) {
+  backend = store::make_memory_backend(narrow());
+  fill(100);
+  faulty();
+  EXPECT_TRUE(std::ranges::is_sorted(read({}).keys)) << "auto";
+  settings.partitions.count = 2;
+  faulty();
+  ASSERT_TRUE(read({}).error);
+  EXPECT_EQ(faulty_store->calls(Operation::list), 0u);
+  settings.partitions = *parse_partitions("key:000,key:001,key:002,other");
+  faulty();
+  const Given given = read({});
+  EXPECT_FALSE(given.error);
+  EXPECT_EQ(given.keys.size(), 30u) << "what the operator says is taken at its word";
+  EXPECT_EQ(faulty_store->most_at_once(), 4u);
+}
+
+TEST_F(PartitionTest, PrefixesAndThePrefixOfTheSelectionMeet) {
+  fill(100);
+  Selection selection;
+  selection.prefix = "key:001";
+  settings.partitions = *parse_partitions("key:0");
+  faulty();
+  EXPECT_EQ(read(selection).keys.size(), 10u) << "a shorter partition does not widen the selection";
+  settings.partitions = *parse_partitions("key:0012,key:0013");
+  faulty();
+  EXPECT_EQ(read(selection).keys, (std::vector<std::string>{"key:0012", "key:0013"}));
+  settings.partitions = *parse_partitions("key:0012,key:002");
+  faulty();
+  ASSERT_TRUE(read(selection).error);
+  EXPECT_EQ(faulty_store->calls(Operation::list), 0u);
+}
+
+TEST_F(PartitionTest, AResumedListingKeepsItsPieces) {
+  fill(400);
+  faulty();
+  settings.partitions.count = 4;
+  const Given whole = read({});
+  for (const std::size_t pages : {1, 2, 5, 11, 19}) {
+    settings.partitions.count = 4;
+    faulty();
+    const Given first = read({}, {}, pages);
+    ASSERT_EQ(first.positions.back().pieces.size(), 4u);
+    if (pages == 1) {
+      std::vector<std::string> keys = first.keys;
+      const Given rest = read({}, first.positions.back());
+      keys.insert(keys.end(), rest.keys.begin(), rest.keys.end());
+      EXPECT_EQ(keys, whole.keys) << "in the same order, too";
+    }
+    // The store has changed, and would be parted elsewhere now; another number is asked for.
+    store::Block more;
+    const std::string key = fmt::format("zzz:{}", pages);
+    more.append({.key = key, .presence = store::Presence::present});
+    put(*backend, more);
+    settings.partitions.count = 2;
+    faulty();
+    const Given second = read({}, first.positions.back());
+    std::vector<std::string> both = first.keys;
+    both.insert(both.end(), second.keys.begin(), second.keys.end());
+    std::erase_if(both, [](const std::string& each) { return each.starts_with("zzz"); });
+    EXPECT_EQ(in_order(both), in_order(whole.keys)) << pages;
+  }
+}
+
+TEST_F(PartitionTest, WhatLiesOutsideOfThePrefixEndsTheListing) {
+  fill(30);
+  // A service that overlooks the prefix.
+  class Overlooking : public store::FaultyStore {
+   public:
+    using FaultyStore::FaultyStore;
+    io::Task<Result<store::Page>> list(store::ListRequest request) override {
+      request.prefix = {};
+      return FaultyStore::list(request);
+    }
+  };
+  Overlooking store(open(*backend), {});
+  Selection selection;
+  selection.prefix = "other:";
+  const Given given = read_from(store, selection);
+  ASSERT_TRUE(given.error);
+  EXPECT_EQ(given.error->code, ErrorCode::protocol);
+  EXPECT_TRUE(given.keys.empty());
+}
+
+// Keys that stay are given exactly once, by the partitioned listing as by the serial one; keys that
+// come and go meanwhile at most once.
+class AgreeTest : public PartitionTest, public testing::WithParamInterface<bool> {};
+
+TEST_P(AgreeTest, PartitionedAndSerialListingsAgreeWhileTheStoreChanges) {
+  const bool sqlite = GetParam();
+  int runs = 0;
+  const bool held = rc::check([&] {
+    const std::string file = fmt::format("{}/agree-{}.db", folder, ++runs);
+    if (sqlite) {
+      store::Environment environment{.executor = loop.executor(),
+                                     .stop = *stop,
+                                     .log = log,
+                                     .setting = {},
+                                     .data_folder = {},
+                                     .gate = {},
+                                     .retry = {}};
+      auto opened = store::open_sqlite(file, environment);
+      RC_ASSERT(opened.has_value());
+      backend = std::move(opened->backend);
+    } else {
+      store::MemoryOptions options = narrow();
+      options.capabilities.seekable = true;
+      options.capabilities.list_page = 11;
+      backend = store::make_memory_backend(options);
+    }
+    const auto any_key =
+        rc::gen::map(rc::gen::pair(rc::gen::elementOf(std::string("ab\xff")),
+                                   rc::gen::container<std::string>(rc::gen::arbitrary<char>())),
+                     [](const std::pair<char, std::string>& parts) {
+                       return parts.first + parts.second.substr(0, 6);
+                     });
+    const auto staying = *rc::gen::container<std::set<std::string>>(any_key);
+    const auto going = *rc::gen::container<std::set<std::string>>(any_key);
+    const auto coming = *rc::gen::container<std::vector<std::string>>(any_key);
+    store::Block block;
+    for (const auto* keys : {&staying, &going}) {
+      for (const std::string& key : *keys) {
+        block.append({.key = key, .presence = store::Presence::present});
+      }
+    }
+    put(*backend, block);
+    Selection selection;
+    selection.prefix = *rc::gen::elementOf(std::vector<std::string>{"", "a", "b", "\xff"});
+    const std::size_t count = *rc::gen::inRange<std::size_t>(1, 9);
+
+    for (const std::size_t pieces : {std::size_t{1}, count}) {
+      settings.partitions.count = pieces;
+      const auto store = open(*backend);
+      const auto other = open(*backend);
+      std::size_t page = 0;
+      const auto change = [&]() -> io::Task<> {
+        // Before, at and behind where the pieces are.
+        store::Block more;
+        for (std::size_t i = page; i < coming.size(); i += 3) {
+          more.append({.key = coming[i], .presence = store::Presence::present});
+        }
+        if (!more.empty()) (void)co_await other->put(more.entries());
+        if (page < going.size()) {
+          const std::string_view gone = *std::next(going.begin(), static_cast<long>(page));
+          (void)co_await other->erase(std::span(&gone, 1));
+        }
+        ++page;
+      };
+      const Given given = read_from(*store, selection, change);
+      RC_ASSERT(!given.error);
+      std::multiset<std::string> keys(given.keys.begin(), given.keys.end());
+      for (const std::string& key : staying) {
+        const bool erased = going.contains(key);
+        if (!erased && key.starts_with(selection.prefix)) RC_ASSERT(keys.count(key) == 1u);
+      }
+      for (const std::string& key : keys) {
+        RC_ASSERT(keys.count(key) == 1u);
+        RC_ASSERT(key.starts_with(selection.prefix));
+      }
+    }
+    backend.reset();
+  });
+  EXPECT_TRUE(held);
+}
+INSTANTIATE_TEST_SUITE_P(Stores, AgreeTest, testing::Bool(), [](const auto& info) {
+  return std::string(info.param ? "sqlite" : "memory");
+});
+
+// --- listings that repeat keys ------------------------------------------------------------------
+
+// As Redis's SCAN: no order, and some keys again on a later page.
+class Repeating : public store::FaultyStore {
+ public:
+  explicit Repeating(std::unique_ptr<store::Store> below) : FaultyStore(std::move(below), {}) {
+    store::Capabilities can = capabilities();
+    can.ordered = false;
+    can.repeats_keys = true;
+    set_capabilities(can);
+  }
+  io::Task<Result<store::Page>> list(store::ListRequest request) override {
+    auto page = co_await FaultyStore::list(request);
+    if (!page) co_return page;
+    store::Page mixed;
+    mixed.cursor = page->cursor;
+    for (std::size_t i = page->entries.size(); i > 0; --i) {
+      mixed.entries.append(page->entries[i - 1]);
+      if (i % 3 == 0) again_.append(page->entries[i - 1]);
+    }
+    for (const store::EntryView& entry : again_) mixed.entries.append(entry);
+    co_return mixed;
+  }
+
+ private:
+  store::Block again_;
+};
+
+TEST_F(SourceTest, AListingThatRepeatsKeysGivesEachOnceInOrder) {
+  fill(300);
+  Repeating store(open(*backend));
+  const Given given = read_from(store, {});
+  EXPECT_FALSE(given.error);
+  EXPECT_EQ(given.keys.size(), 300u);
+  EXPECT_TRUE(std::ranges::is_sorted(given.keys));
+  Selection some;
+  some.tag_field = "tags";
+  some.tag_value = "old";
+  EXPECT_EQ(read_from(store, some).keys.size(), 100u);
+  Selection few;
+  few.limit = 45;
+  const std::uint64_t before = store.calls(Operation::list);
+  EXPECT_EQ(read_from(store, few).keys.size(), 45u);
+  EXPECT_LT(store.calls(Operation::list) - before, 10u)
+      << "a look at a few entries does not list everything";
+}
+
+TEST_F(SourceTest, AResumedJobGoesOnInTheCollectedListing) {
+  fill(300);
+  Repeating store(open(*backend));
+  auto begun = jobs.create({.id = {},
+                            .command = "test",
+                            .words = {},
+                            .folder = {},
+                            .output = {},
+                            .identity = "x",
+                            .created = 0});
+  ASSERT_TRUE(begun);
+  const std::string id = begun->header().id;
+  journal.emplace(std::move(*begun));
+  const Given first = read_from(store, {}, {}, {}, 1);
+  const std::uint64_t lists = store.calls(Operation::list);
+  ASSERT_FALSE(first.keys.empty());
+  restart();
+  journal.emplace(*jobs.resume(id));
+  const Given second = read_from(store, {}, {}, first.positions.back());
+  EXPECT_EQ(store.calls(Operation::list), lists) << "nothing is listed again";
+  EXPECT_EQ(first.keys.size() + second.keys.size(), 300u);
+  EXPECT_TRUE(std::filesystem::exists(journal->listing_path()));
+  EXPECT_TRUE(journal->finish(JobState::finished, ""));
+  EXPECT_FALSE(std::filesystem::exists(journal->listing_path())) << "other people's keys";
+}
+
+}  // namespace
+}  // namespace sluice::bulk
