@@ -56,10 +56,9 @@ io::Task<ExitCode> run_delete(Context& context, const Invocation& invocation) {
   if (!job) co_return report_error(context, job.error());
 
   bulk::EraseOptions options{.selection = std::move(selection),
-                             .max_delete = invocation.count("max-delete"),
-                             .confirm = nullptr};
+                             .guard = {.max_delete = invocation.count("max-delete")}};
   if (!sure) {
-    options.confirm = [&](std::uint64_t matched) -> io::Task<Result<>> {
+    options.guard.confirm = [&](std::uint64_t matched) -> io::Task<Result<>> {
       co_await (*job)->hide_progress();
       if (matched == 0) co_return Result<>();
       auto yes = co_await context.console.confirm(

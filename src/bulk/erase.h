@@ -1,10 +1,7 @@
 // erase: deletes the selected entries of a store.
 #pragma once
 
-#include <cstdint>
-#include <functional>
-#include <optional>
-
+#include "bulk/erase_batches.h"
 #include "bulk/job.h"
 #include "bulk/selection.h"
 #include "store/store.h"
@@ -13,15 +10,11 @@ namespace sluice::bulk {
 
 struct EraseOptions {
   Selection selection;
-  // Fails before the first deletion when more would go.
-  std::optional<std::uint64_t> max_delete;
-  // Asked once, with the exact number of matched keys, before the first deletion. An error ends the
-  // run with nothing deleted.
-  std::function<io::Task<Result<>>(std::uint64_t matched)> confirm;
+  EraseGuard guard;
 };
 
 // Deletes what the selection names; a selection that names nothing is refused. Deletions run while
-// the listing goes on. With `max_delete` or `confirm`, the matched keys are first collected in the
+// the listing goes on. With a guard, the matched keys are first collected in the
 // job's spool file, and deletion starts when their number is known, without a second listing.
 //
 // Costs, against a remote store of N keys of which M match: N / list_page requests to list, plus

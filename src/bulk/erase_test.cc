@@ -87,7 +87,7 @@ TEST_F(EraseTest, ASelectionThatSelectsNothingDeletesNothing) {
 TEST_F(EraseTest, MaxDeleteStopsBeforeTheFirstDeletion) {
   fill(100);
   EraseOptions options = old_ones();
-  options.max_delete = 33;
+  options.guard.max_delete = 33;
   Report report = run(std::move(options));
   ASSERT_TRUE(report.ended_early);
   EXPECT_NE(report.ended_early->message.find("34 keys match"), std::string::npos);
@@ -95,7 +95,7 @@ TEST_F(EraseTest, MaxDeleteStopsBeforeTheFirstDeletion) {
   EXPECT_EQ(contents(*backend).size(), 100u);
   restart();
   options = old_ones();
-  options.max_delete = 34;
+  options.guard.max_delete = 34;
   report = run(std::move(options));
   EXPECT_FALSE(report.ended_early);
   EXPECT_EQ(report.counts, (Counts{.listed = 100, .selected = 34, .done = 34}));
@@ -106,7 +106,7 @@ TEST_F(EraseTest, ConfirmSeesTheExactCountAndCanRefuse) {
   fill(100);
   EraseOptions options = old_ones();
   std::uint64_t seen = 0;
-  options.confirm = [&](std::uint64_t matched) -> io::Task<Result<>> {
+  options.guard.confirm = [&](std::uint64_t matched) -> io::Task<Result<>> {
     seen = matched;
     co_return fail(ErrorCode::interrupted, "no");
   };
@@ -320,7 +320,7 @@ TEST_F(EraseTest, ResumesFromWhereverItWasStopped) {
         id = journal->header().id;
         failure_path = journal->failure_path();
         EraseOptions options = old_ones();
-        if (with_spool) options.max_delete = 1000;
+        if (with_spool) options.guard.max_delete = 1000;
         calls = 0;
         report = run(std::move(options), [&](const FaultyCall&) {
           // The first runs only: one that is stopped at its first call gets nowhere.

@@ -103,8 +103,18 @@ Checkpoint checkpoint_of(const json::object& record) {
       checkpoint.position.pieces.push_back({.piece = {.prefix = bytes_of(piece, "prefix"),
                                                       .after = bytes_of(piece, "after"),
                                                       .until = bytes_of(piece, "until")},
-                                            .place = place_of(piece)});
+                                            .place = place_of(piece),
+                                            .through = bytes_of(piece, "through")});
     }
+  }
+  if (const json::value* found = record.if_contains("found");
+      found != nullptr && found->is_object()) {
+    const json::object& counts = found->get_object();
+    checkpoint.position.found = {.missing = number_of(counts, "missing"),
+                                 .different = number_of(counts, "different"),
+                                 .equal = number_of(counts, "equal"),
+                                 .extra = number_of(counts, "extra"),
+                                 .written = number_of(counts, "written")};
   }
   checkpoint.counts = {.listed = number_of(record, "listed"),
                        .selected = number_of(record, "selected"),
@@ -238,12 +248,20 @@ Result<> JobLog::checkpoint(const Checkpoint& checkpoint, bool synced) {
     for (const Position::OfPiece& each : position.pieces) {
       json::object piece{{"prefix", armoured(each.piece.prefix)},
                          {"after", armoured(each.piece.after)},
-                         {"until", armoured(each.piece.until)}};
+                         {"until", armoured(each.piece.until)},
+                         {"through", armoured(each.through)}};
       put_place(each.place, piece);
       pieces.push_back(std::move(piece));
     }
     record["pieces"] = std::move(pieces);
     record["turn"] = position.turn;
+  }
+  if (position.found != MergeFindings{}) {
+    record["found"] = json::object{{"missing", position.found.missing},
+                                   {"different", position.found.different},
+                                   {"equal", position.found.equal},
+                                   {"extra", position.found.extra},
+                                   {"written", position.found.written}};
   }
   if (auto appended = journal_.append(json::serialize(record)); !appended) return appended;
   return synced ? journal_.sync() : Result<>();

@@ -94,16 +94,20 @@ Result<> JobRun::save(const std::function<Result<>()>& sync_output) {
   return job_.journal->checkpoint(checkpoint, sync);
 }
 
-Result<> JobRun::begin_from_spool(const Counts& found) {
+Result<> JobRun::begin_from_spool(const Counts& found, const MergeFindings& merged) {
   start_.spooled = true;
   start_.position = Position{};
-  watermark_ = Watermark();
+  start_.position.found = merged;
+  watermark_ = Watermark(start_.position);
   counts_ += found;
   passed_.counts = counts_;
   done_.total = counts_.selected;
   if (job_.journal == nullptr) return {};
-  return job_.journal->checkpoint(
-      {.counts = counts_, .failure_bytes = failures_.bytes(), .spooled = true}, true);
+  return job_.journal->checkpoint({.position = start_.position,
+                                   .counts = counts_,
+                                   .failure_bytes = failures_.bytes(),
+                                   .spooled = true},
+                                  true);
 }
 
 void JobRun::end_early(Error reason) {

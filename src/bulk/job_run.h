@@ -62,7 +62,8 @@ class JobRun {
   // The matched keys are in the spool file: from here on it is the source. `found` (listed,
   // selected) is what was seen to fill it; the progress has counted it already, and so the pages of
   // the spool are not counted again.
-  Result<> begin_from_spool(const Counts& found);
+  // For the deletions of a merge, `merged` is what it has found.
+  Result<> begin_from_spool(const Counts& found, const MergeFindings& merged = {});
 
   // The output could not be written: only what the last `save` spoke of is there.
   void forget_unsaved() { counts_ = saved_counts_; }

@@ -27,18 +27,31 @@ struct ListingPlace {
   bool end = false;      // nothing comes after it
 };
 
+// What a merge of two listings has found so far.
+struct MergeFindings {
+  std::uint64_t missing = 0;    // only in the source
+  std::uint64_t different = 0;  // in both, but not the same
+  std::uint64_t equal = 0;
+  std::uint64_t extra = 0;    // only in the target
+  std::uint64_t written = 0;  // once deleting has begun: how many entries had been written before
+  friend bool operator==(const MergeFindings&, const MergeFindings&) = default;
+};
+
 // A place in the source of a job, behind a whole page of it.
 struct Position {
   struct OfPiece {
     Piece piece;
     ListingPlace place;
+    std::string through = {};  // of a merge: both sides are done up to this key
   };
 
   ListingPlace listing;         // of a listing in one piece
-  std::vector<OfPiece> pieces;  // of a listing in several: where each of them is …
+  std::vector<OfPiece> pieces;  // of a listing in several: where each of them is (of a merge: the
+                                // source's and the target's side of each) …
   std::uint64_t turn = 0;       // … and which one gives the next page
-  std::uint64_t offset = 0;     // of a file: the bytes read so far
-  bool end = false;             // nothing comes after it
+  std::uint64_t offset = 0;  // of a file: the bytes read (of a merge: of the spool, written) so far
+  MergeFindings found;       // of a merge
+  bool end = false;          // nothing comes after it
 };
 
 // What became of the entries. Once a job is complete, selected = done + failed + skipped.

@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
+#include "bulk/job_log.h"
 #include "io/file.h"
 
 namespace sluice::bulk {
@@ -24,6 +26,7 @@ class SpoolSource : public Source {
         file_(file),
         page_keys_(page_keys),
         offset_(start.offset > 0 ? start.offset : kMagic.size()),
+        found_(start.found),
         end_(start.end) {}
   ~SpoolSource() override { ::close(file_); }
   SpoolSource(const SpoolSource&) = delete;
@@ -58,6 +61,7 @@ class SpoolSource : public Source {
     }
     // The keys were counted as listed when they were matched.
     page.after.offset = offset_;
+    page.after.found = found_;
     page.after.end = end_;
     return page;
   }
@@ -92,10 +96,25 @@ class SpoolSource : public Source {
   std::string buffer_;
   std::size_t at_ = 0;        // the next unread byte of buffer_
   std::uint64_t offset_ = 0;  // its place in the file
+  MergeFindings found_;       // of the merge that has filled the spool
   bool end_;
 };
 
 }  // namespace
+
+Result<SpoolPlace> SpoolPlace::make(const Job& job) {
+  if (job.journal != nullptr) return SpoolPlace(job.journal->spool_path(), false);
+  const char* folder = ::secure_getenv("TMPDIR");
+  std::string path = fmt::format("{}/sluice-spool-XXXXXX", folder != nullptr ? folder : "/tmp");
+  const int file = ::mkostemp(path.data(), O_CLOEXEC);
+  if (file < 0) return std::unexpected(system_error(errno, fmt::format("create {}", path)));
+  ::close(file);
+  return SpoolPlace(std::move(path), true);
+}
+
+SpoolPlace::~SpoolPlace() {
+  if (temporary_) ::unlink(path_.c_str());
+}
 
 Result<SpoolWriter> SpoolWriter::create(const std::string& path) {
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -105,9 +124,27 @@ Result<SpoolWriter> SpoolWriter::create(const std::string& path) {
   return writer;
 }
 
+Result<SpoolWriter> SpoolWriter::go_on(const std::string& path, std::uint64_t bytes) {
+  const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) return std::unexpected(system_error(errno, fmt::format("open {}", path)));
+  SpoolWriter writer(path, file);
+  const off_t size = ::lseek(file, 0, SEEK_END);
+  if (bytes < kMagic.size() || size < 0 || static_cast<std::uint64_t>(size) < bytes) {
+    return fail(ErrorCode::corrupt,
+                "{} is shorter than its journal says: remove the job and run it anew", path);
+  }
+  if (::ftruncate(file, static_cast<off_t>(bytes)) != 0 ||
+      ::lseek(file, 0, SEEK_END) != static_cast<off_t>(bytes)) {
+    return std::unexpected(system_error(errno, fmt::format("cut {}", path)));
+  }
+  writer.written_ = bytes;
+  return writer;
+}
+
 SpoolWriter::SpoolWriter(SpoolWriter&& other) noexcept
     : path_(std::move(other.path_)),
       file_(std::exchange(other.file_, -1)),
+      written_(other.written_),
       buffer_(std::move(other.buffer_)) {}
 
 SpoolWriter::~SpoolWriter() {
@@ -116,16 +153,22 @@ SpoolWriter::~SpoolWriter() {
 
 Result<> SpoolWriter::append(const store::Block& keys) {
   for (const store::EntryView& entry : keys) {
-    const auto size = static_cast<std::uint32_t>(entry.key.size());
-    char length[sizeof size];
-    std::memcpy(length, &size, sizeof size);
-    buffer_.append(length, sizeof size).append(entry.key);
+    if (auto appended = append(entry.key); !appended) return appended;
   }
+  return {};
+}
+
+Result<> SpoolWriter::append(std::string_view key) {
+  const auto size = static_cast<std::uint32_t>(key.size());
+  char length[sizeof size];
+  std::memcpy(length, &size, sizeof size);
+  buffer_.append(length, sizeof size).append(key);
   return buffer_.size() >= kBuffer ? flush() : Result<>();
 }
 
 Result<> SpoolWriter::flush() {
   if (auto written = io::write_all(file_, path_, buffer_); !written) return written;
+  written_ += buffer_.size();
   buffer_.clear();
   return {};
 }

@@ -4,29 +4,55 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "bulk/source.h"
 
 namespace sluice::bulk {
+
+// Where the spool of a job lies: a journal gives it its place; without one it is in the temporary
+// folder and goes with the run.
+class SpoolPlace {
+ public:
+  static Result<SpoolPlace> make(const Job& job);
+  ~SpoolPlace();
+  SpoolPlace(SpoolPlace&& other) noexcept
+      : path_(std::move(other.path_)), temporary_(std::exchange(other.temporary_, false)) {}
+  SpoolPlace& operator=(SpoolPlace&&) = delete;
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  SpoolPlace(std::string path, bool temporary) : path_(std::move(path)), temporary_(temporary) {}
+  std::string path_;
+  bool temporary_;
+};
 
 // Writes keys to a 0600 file: a magic line, then each key with its length (4 bytes, little endian)
 // before it, so that keys may hold any bytes.
 class SpoolWriter {
  public:
   static Result<SpoolWriter> create(const std::string& path);
+  // Goes on behind the first `bytes` of the file and cuts off what comes after them.
+  static Result<SpoolWriter> go_on(const std::string& path, std::uint64_t bytes);
   SpoolWriter(SpoolWriter&& other) noexcept;
   SpoolWriter& operator=(SpoolWriter&&) = delete;
   ~SpoolWriter();
 
   Result<> append(const store::Block& keys);
+  Result<> append(std::string_view key);
+  // Writes what is buffered: it survives the death of the process.
+  Result<> flush();
   // Writes what is buffered, and syncs.
   Result<> finish();
+  // Of the file, with what is buffered.
+  [[nodiscard]] std::uint64_t bytes() const { return written_ + buffer_.size(); }
 
  private:
   SpoolWriter(std::string path, int file) : path_(std::move(path)), file_(file) {}
-  Result<> flush();
   std::string path_;
   int file_;
+  std::uint64_t written_ = 0;
   std::string buffer_;
 };
 
