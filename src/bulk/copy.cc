@@ -10,30 +10,6 @@
 
 namespace sluice::bulk {
 
-namespace {
-
-// Passes a batch of values on. What has no value ends here; the rest ends when it has been written.
-io::Task<Result<>> pass_on(JobRun& run, PutBatches& puts, ValueBatch& batch) {
-  settle_batch(run, batch.pages, batch.endings, batch.reasons,
-               [&](std::size_t index) { return batch.entries[index].key; });
-  std::size_t next = 0;
-  for (const PageRun& part : batch.pages) {
-    for (const std::size_t end = next + part.entries; next < end; ++next) {
-      if (batch.endings[next] != Ending::open) continue;
-      const store::EntryView& entry = batch.entries[next];
-      if (puts.has_room(entry)) {
-        puts.append(entry, part.page);
-      } else {
-        co_await puts.add(entry, part.page);
-      }
-      if (run.ending()) co_return Result<>();
-    }
-  }
-  co_return run.commit();
-}
-
-}  // namespace
-
 io::Task<Report> copy(Job& job, store::Store& from, store::Store& to, CopyOptions options) {
   // What is read and what is written share the bytes that may be in flight.
   Job halved = job;
@@ -49,7 +25,7 @@ io::Task<Report> copy(Job& job, store::Store& from, store::Store& to, CopyOption
     co_return run.finish();
   }
   PutBatches puts(run, to);
-  const ValueSink sink = [&](ValueBatch& batch) { return pass_on(run, puts, batch); };
+  const ValueSink sink = [&](ValueBatch& batch) { return puts.take(batch); };
   co_await stream_values(run, from, **source, options.exact, sink);
   co_await puts.finish();
   co_return run.finish();

@@ -87,8 +87,8 @@ Result<> JobRun::save(const std::function<Result<>()>& sync_output) {
   if (sync) {
     synced_at_ = now;
     if (auto synced = failures_.sync(); !synced) return synced;
-    if (sync_output) {
-      if (auto synced = sync_output(); !synced) return synced;
+    if (const auto& also = sync_output ? sync_output : sync_also_) {
+      if (auto synced = also(); !synced) return synced;
     }
   }
   return job_.journal->checkpoint(checkpoint, sync);

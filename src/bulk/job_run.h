@@ -53,6 +53,9 @@ class JobRun {
   // file, only after what was counted has been written to it. At intervals the journal is synced;
   // `sync_output` is called before that.
   Result<> save(const std::function<Result<>()>& sync_output = nullptr);
+  // Called before the journal is synced, by every `save` that brings no `sync_output` of its own:
+  // for a file that positions speak of. It lives as long as the run.
+  void sync_also(std::function<Result<>()> sync) { sync_also_ = std::move(sync); }
   // Both, for an operation without an output file.
   Result<> commit() {
     advance();
@@ -90,6 +93,7 @@ class JobRun {
   std::uint64_t output_bytes_ = 0;  // where the entries of passed_ end in the output
   bool moved_ = false;              // since the last save
   bool done_is_gone_ = false;
+  std::function<Result<>()> sync_also_;
   Counts saved_counts_;
   std::vector<std::string> skipped_keys_;
   FailureFile failures_;

@@ -56,6 +56,25 @@ io::Task<> PutBatches::add(const store::EntryView& entry, std::uint64_t page) {
   if (!run_.ending()) append(entry, page);
 }
 
+io::Task<Result<>> PutBatches::take(ValueBatch& batch) {
+  settle_batch(run_, batch.pages, batch.endings, batch.reasons,
+               [&](std::size_t index) { return batch.entries[index].key; });
+  std::size_t next = 0;
+  for (const PageRun& part : batch.pages) {
+    for (const std::size_t end = next + part.entries; next < end; ++next) {
+      if (batch.endings[next] != Ending::open) continue;
+      const store::EntryView& entry = batch.entries[next];
+      if (has_room(entry)) {
+        append(entry, part.page);
+      } else {
+        co_await add(entry, part.page);
+      }
+      if (run_.ending()) co_return Result<>();
+    }
+  }
+  co_return run_.commit();
+}
+
 io::Task<> PutBatches::finish() {
   if (!batch_.entries.empty() && !run_.ending()) co_await send();
   co_await group_.join();

@@ -8,6 +8,7 @@
 #include "bulk/batch_call.h"
 #include "bulk/byte_budget.h"
 #include "bulk/job_run.h"
+#include "bulk/value_stream.h"
 #include "flow/batcher.h"
 #include "io/task_group.h"
 #include "store/store.h"
@@ -32,6 +33,10 @@ class PutBatches {
   [[nodiscard]] bool has_room(const store::EntryView& entry) const;
   // The same as add, without waiting. Requires has_room(entry).
   void append(const store::EntryView& entry, std::uint64_t page);
+
+  // Takes the entries of a batch that have come with their values, and settles the others. A sink
+  // for stream_values.
+  io::Task<Result<>> take(ValueBatch& batch);
 
   // Sends what has been collected, and waits until everything has ended.
   io::Task<> finish();

@@ -3,18 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "bulk/keys_file.h"
 #include "bulk/list_source.h"
 #include "bulk/record_feed.h"
 #include "bulk/spooled_source.h"
-#include "io/worker.h"
 
 namespace sluice::bulk {
 
 namespace {
-
-std::unexpected<Error> bad_key(const std::string& path, const BadRecord& record) {
-  return fail(ErrorCode::invalid_argument, "{}: {}", path, describe(record));
-}
 
 // The keys of a file, as many as pass the filter, which looks at keys only.
 class KeysSource : public Source {
@@ -67,14 +63,6 @@ class KeysSource : public Source {
   bool end_;
 };
 
-EntryFile::Options keys_file(const SourceOptions& options) {
-  EntryFile::Options file;
-  file.format = Format::keys;
-  file.nul = options.selection.keys_end_in_nul;
-  file.from = options.start.offset;
-  return file;
-}
-
 // Up to this --limit, repeated keys are told by a set in memory: a look at a few entries does not
 // wait for the whole listing.
 constexpr std::uint64_t kFewEntries = 100'000;
@@ -119,7 +107,7 @@ class KeysInListSource : public Source {
       co_return page;
     }
     if (!list_) {
-      auto keys = co_await read_keys();
+      auto keys = co_await read_key_set(*feed_, *options_.selection.keys_file);
       if (!keys) {
         end_ = true;
         co_return std::unexpected(keys.error());
@@ -136,27 +124,6 @@ class KeysInListSource : public Source {
   [[nodiscard]] bool knows_metadata() const override { return true; }
 
  private:
-  io::Task<Result<KeySet>> read_keys() {
-    KeySet keys;
-    for (bool end = false; !end;) {
-      auto piece = co_await feed_->next();
-      if (!piece) co_return std::unexpected(piece.error());
-      const Records& records = piece->records;
-      if (!records.bad.empty()) {
-        co_return bad_key(*options_.selection.keys_file, records.bad.front());
-      }
-      for (const store::EntryView& entry : records.entries) keys.add(entry.key);
-      end = piece->end;
-    }
-    // Ten million keys take about a second, in which a signal should be seen.
-    io::Worker sorter;
-    co_await sorter.run([&] {
-      keys.seal();
-      return true;
-    });
-    co_return keys;
-  }
-
   Job& job_;
   store::Store& store_;
   std::unique_ptr<RecordFeed> feed_;
@@ -178,12 +145,11 @@ Result<std::unique_ptr<Source>> open_source(Job& job, store::Store& store,
   if (!options.selection.keys_file) {
     return open_listing(job, store, std::move(*filter), std::nullopt, options);
   }
-  EntryFile::Options file = keys_file(options);
   // A position in a listing is none in the file, which is read from its beginning.
-  if (filter->reads_metadata() || options.metadata) file.from = 0;
-  auto feed = RecordFeed::open(job.executor, job.stop, *options.selection.keys_file, file);
+  const bool lists = filter->reads_metadata() || options.metadata;
+  auto feed = open_keys_file(job, options.selection, lists ? 0 : options.start.offset);
   if (!feed) return std::unexpected(feed.error());
-  if (!filter->reads_metadata() && !options.metadata) {
+  if (!lists) {
     return std::unique_ptr<Source>(
         std::make_unique<KeysSource>(std::move(*feed), std::move(*filter), options));
   }

@@ -1,0 +1,41 @@
+#include "bulk/keys_file.h"
+
+#include <utility>
+
+#include "io/worker.h"
+
+namespace sluice::bulk {
+
+Result<std::unique_ptr<RecordFeed>> open_keys_file(Job& job, const Selection& selection,
+                                                   std::uint64_t from) {
+  EntryFile::Options file;
+  file.format = Format::keys;
+  file.nul = selection.keys_end_in_nul;
+  file.from = from;
+  return RecordFeed::open(job.executor, job.stop, *selection.keys_file, file);
+}
+
+std::unexpected<Error> bad_key(const std::string& path, const BadRecord& record) {
+  return fail(ErrorCode::invalid_argument, "{}: {}", path, describe(record));
+}
+
+io::Task<Result<KeySet>> read_key_set(RecordFeed& feed, std::string path) {
+  KeySet keys;
+  for (bool end = false; !end;) {
+    auto piece = co_await feed.next();
+    if (!piece) co_return std::unexpected(piece.error());
+    const Records& records = piece->records;
+    if (!records.bad.empty()) co_return bad_key(path, records.bad.front());
+    for (const store::EntryView& entry : records.entries) keys.add(entry.key);
+    end = piece->end;
+  }
+  // Ten million keys take about a second, in which a signal should be seen.
+  io::Worker sorter;
+  co_await sorter.run([&] {
+    keys.seal();
+    return true;
+  });
+  co_return keys;
+}
+
+}  // namespace sluice::bulk

@@ -1,0 +1,33 @@
+// sync: makes the selected entries of one store equal to those of another.
+#pragma once
+
+#include "bulk/erase_batches.h"
+#include "bulk/job.h"
+#include "bulk/selection.h"
+#include "store/store.h"
+
+namespace sluice::bulk {
+
+struct SyncOptions {
+  Selection selection;    // nothing selected: everything
+  bool erase = false;     // delete what only `to` has
+  bool checksum = false;  // compare values, too; without it metadata and expiry are compared
+  bool exact = false;     // fetch every value singly, byte for byte
+  EraseGuard guard;       // stands before the first deletion
+};
+
+// Merges the listings of both stores in key order (a store whose listing has no order is collected
+// in a temporary file first), and writes what `to` lacks or has otherwise: value, metadata and
+// expiry. Writing overlaps listing. With `erase`, the keys that only `to` has are collected
+// meanwhile, and deleted only when both listings have come to their ends and everything has been
+// written: a listing or a write that failed deletes nothing.
+//
+// `found` is what the merge has found, up to where it came; `written` in it is set once the
+// deletions have begun.
+//
+// Costs, against remote stores of N keys each of which M differ: the two listings, M / get_keys
+// requests for values and M / put_entries to write; with `checksum`, N / get_keys for each side.
+io::Task<Report> sync(Job& job, store::Store& from, store::Store& to, SyncOptions options,
+                      MergeFindings& found);
+
+}  // namespace sluice::bulk
