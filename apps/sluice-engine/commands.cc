@@ -7,7 +7,7 @@ namespace sluice::cli {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, CommandFunction>, 26> kFunctions{{
+constexpr std::array<std::pair<std::string_view, CommandFunction>, 27> kFunctions{{
     {"kv namespace list", run_kv_namespace_list},
     {"kv namespace create", run_kv_namespace_create},
     {"kv namespace rename", run_kv_namespace_rename},
@@ -19,6 +19,7 @@ constexpr std::array<std::pair<std::string_view, CommandFunction>, 26> kFunction
     {"kv export", run_kv_export},
     {"kv import", run_kv_import},
     {"kv copy", run_kv_copy},
+    {"kv sync", run_kv_sync},
     {"kv stats", run_kv_stats},
     {"jobs list", run_jobs_list},
     {"jobs show", run_jobs_show},

@@ -18,6 +18,7 @@ ExitCode run_kv_delete(Context& context, const Invocation& invocation);
 ExitCode run_kv_export(Context& context, const Invocation& invocation);
 ExitCode run_kv_import(Context& context, const Invocation& invocation);
 ExitCode run_kv_copy(Context& context, const Invocation& invocation);
+ExitCode run_kv_sync(Context& context, const Invocation& invocation);
 ExitCode run_kv_stats(Context& context, const Invocation& invocation);
 
 ExitCode run_jobs_list(Context& context, const Invocation& invocation);

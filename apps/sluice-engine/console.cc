@@ -1,8 +1,10 @@
 #include "console.h"
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <cerrno>
@@ -14,7 +16,6 @@ namespace sluice::cli {
 
 namespace {
 
-constexpr std::string_view kWipe = "\r\x1b[K";
 constexpr std::string_view kPlain = "\x1b[0m";
 
 void write_to(int descriptor, std::string_view text) {
@@ -60,7 +61,7 @@ std::size_t Console::width() const {
 
 void Console::line(std::string_view color, std::string_view text) {
   std::string out;
-  if (!bar_.empty()) out += kWipe;
+  if (!bar_.empty()) out += wipe();
   if (colored_ && !color.empty()) {
     out += fmt::format("{}{}{}\n", color, text, kPlain);
   } else {
@@ -76,8 +77,20 @@ void Console::error(const Error& error) {
 
 void Console::set_bar(std::string bar) {
   if (bar.empty() && bar_.empty()) return;
+  const std::string gone = wipe();
   bar_ = std::move(bar);
-  write_to(STDERR_FILENO, fmt::format("{}{}", kWipe, bar_));
+  write_to(STDERR_FILENO, gone + bar_);
+}
+
+std::string Console::wipe() const {
+  std::string text = "\r\x1b[K";
+  for (auto lines = std::ranges::count(bar_, '\n'); lines > 0; --lines) text += "\x1b[A\x1b[K";
+  return text;
+}
+
+bool Console::ready() const {
+  struct pollfd stderr_state{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+  return ::poll(&stderr_state, 1, 0) == 1 && (stderr_state.revents & POLLOUT) != 0;
 }
 
 io::Task<Result<bool>> Console::confirm(io::Stop& stop, std::string question) {

@@ -58,11 +58,16 @@ class Console {
   // is requested. Requires interactive().
   io::Task<Result<bool>> confirm(io::Stop& stop, std::string question);
 
-  // Shows `bar` in place of the last one; empty removes it.
+  // Shows `bar`, of one or more lines, in place of the last one; empty removes it.
   void set_bar(std::string bar);
+  // Whether stderr takes some text now without making the caller wait: a terminal may be stopped
+  // (Ctrl-S), the reader of a pipe may be slow.
+  [[nodiscard]] bool ready() const;
 
  private:
   void line(std::string_view color, std::string_view text);
+  // What wipes the bar, the cursor standing at the end of its last line.
+  [[nodiscard]] std::string wipe() const;
 
   Options options_;
   bool stdout_is_terminal_;

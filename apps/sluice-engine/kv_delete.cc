@@ -2,10 +2,9 @@
 #include <boost/json.hpp>
 #include <utility>
 
-#include "base/size.h"
-#include "base/utf8.h"
 #include "bulk/erase.h"
 #include "commands.h"
+#include "consent.h"
 #include "keys_argument.h"
 #include "kv_job.h"
 #include "kv_store.h"
@@ -13,12 +12,6 @@
 namespace sluice::cli {
 
 namespace {
-
-Error needs_yes(std::string_view what) {
-  return {ErrorCode::invalid_argument, Retry::never, std::nullopt,
-          fmt::format("{} needs --yes where nobody can be asked (--dry-run shows what would go)",
-                      what)};
-}
 
 io::Task<ExitCode> run_delete(Context& context, const Invocation& invocation) {
   bulk::Selection selection = selection_from(invocation);
@@ -33,10 +26,8 @@ io::Task<ExitCode> run_delete(Context& context, const Invocation& invocation) {
          "or --all-keys to delete every entry"});
   }
   const bool dry_run = invocation.on("dry-run");
-  const bool sure = dry_run || (invocation.on("yes") && !invocation.on("interactive"));
-  if (!sure && !context.console.interactive()) {
-    co_return report_error(context, needs_yes("kv delete"));
-  }
+  const auto ask = must_ask(context, invocation, "kv delete");
+  if (!ask) co_return report_error(context, ask.error());
   // A pattern that does not compile is told before anything is asked of the store.
   if (auto filter = bulk::Filter::compile(selection); !filter)
     co_return report_error(context, filter.error());
@@ -55,23 +46,9 @@ io::Task<ExitCode> run_delete(Context& context, const Invocation& invocation) {
                            .resumable = !keys});
   if (!job) co_return report_error(context, job.error());
 
-  bulk::EraseOptions options{.selection = std::move(selection),
-                             .guard = {.max_delete = invocation.count("max-delete")}};
-  if (!sure) {
-    options.guard.confirm = [&](std::uint64_t matched) -> io::Task<Result<>> {
-      co_await (*job)->hide_progress();
-      if (matched == 0) co_return Result<>();
-      auto yes = co_await context.console.confirm(
-          context.stop, fmt::format("Delete {} {} from {}?", format_count(matched),
-                                    matched == 1 ? "key" : "keys", kv->description()));
-      if (!yes) co_return std::unexpected(yes.error());
-      if (!*yes) {
-        co_return fail(ErrorCode::conflict, "not confirmed: nothing was deleted");
-      }
-      (*job)->show_progress();
-      co_return Result<>();
-    };
-  }
+  bulk::EraseOptions options{
+      .selection = std::move(selection),
+      .guard = erase_guard(context, invocation, **job, *ask, kv->description())};
   (*job)->note_batch_size(kv->store->capabilities().erase_keys);
   (*job)->show_progress();
   const bulk::Report report = co_await bulk::erase((*job)->job(), *kv->store, std::move(options));

@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "bulk/import.h"
 #include "commands.h"
+#include "consent.h"
 #include "kv_job.h"
 #include "kv_store.h"
 #include "store/limits.h"
@@ -51,17 +52,10 @@ io::Task<ExitCode> run_import(Context& context, const Invocation& invocation) {
                     .skipped = "bad records",
                     .resumable = !from_stdin});
   if (!job) co_return report_error(context, job.error());
-  if (invocation.on("interactive") && !invocation.on("yes")) {
-    if (!context.console.interactive() || from_stdin) {
-      co_return report_error(context, usage("--interactive needs a terminal to ask on"));
-    }
-    auto yes = co_await context.console.confirm(
-        context.stop, fmt::format("Import {} into {}?", printable(path), kv->description()));
-    if (!yes) co_return report_error(context, yes.error());
-    if (!*yes)
-      co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
-                                       "not confirmed: nothing was imported"});
-  }
+  auto sure = co_await confirm_if_interactive(
+      context, invocation, fmt::format("Import {} into {}?", printable(path), kv->description()),
+      "imported", !from_stdin);
+  if (!sure) co_return report_error(context, sure.error());
   bulk::ImportOptions options{
       .path = path,
       .format = bulk::parse_format(invocation.value("format").value_or("auto")),

@@ -27,9 +27,9 @@ constexpr std::size_t kMostReasons = 5;
 
 // What makes two runs of a command the same work, beside the places. What only tells how
 // (concurrency, display) is not in it.
-constexpr std::array<std::string_view, 13> kAskedFor{
-    "prefix", "pattern", "search", "tag-field", "tag-value", "keys-file", "all",
-    "limit",  "format",  "output", "exact",     "null",      "metadata"};
+constexpr std::array<std::string_view, 15> kAskedFor{
+    "prefix", "pattern", "search", "tag-field", "tag-value", "keys-file", "all",     "limit",
+    "format", "output",  "exact",  "null",      "metadata",  "delete",    "checksum"};
 // These do not belong to the work, and would be wrong or needless when it is resumed.
 constexpr std::array<std::string_view, 5> kNotResumed{"resume", "store", "deadline", "interactive",
                                                       "create-namespace"};
@@ -268,10 +268,10 @@ boost::json::object KvJob::report_object(const bulk::Report& report, double seco
 void KvJob::tell(const bulk::Report& report, double seconds, const store::WireStats& wire) {
   Console& console = context_.console;
   const bulk::Counts& counts = report.counts;
-  std::string line = fmt::format("{}{} {} of {} matched, {} listed",
-                                 invocation_.on("dry-run") ? "would have " : "", plan_.verb,
-                                 format_count(counts.done), format_count(counts.selected),
-                                 format_count(counts.listed));
+  std::string line =
+      fmt::format("{}{} {} of {} {}, {} listed", invocation_.on("dry-run") ? "would have " : "",
+                  plan_.verb, format_count(counts.done), format_count(counts.selected),
+                  plan_.matched, format_count(counts.listed));
   if (counts.failed > 0) line += fmt::format(", {} failed", format_count(counts.failed));
   if (counts.skipped > 0) {
     line += fmt::format(", {} skipped ({})", format_count(counts.skipped), plan_.skipped);

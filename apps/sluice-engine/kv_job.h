@@ -28,6 +28,7 @@ struct JobPlan {
   std::string identity;  // where to and where from; the selection is added
   std::string store;     // the URL that a resumed job has to use, whatever its environment says
   std::string skipped = "not there any more";  // why an entry may have been passed over
+  std::string matched = "matched";             // how the selected entries are called
   std::string output = {};                     // the file that is written
   bool resumable = true;                       // keep a journal
   bool json_to_stdout = true;                  // with --json, the report is the result

@@ -4,6 +4,7 @@
 
 #include "base/utf8.h"
 #include "commands.h"
+#include "consent.h"
 #include "kv_store.h"
 #include "table.h"
 
@@ -76,25 +77,19 @@ io::Task<ExitCode> rename(Context& context, const Invocation& invocation) {
 
 io::Task<ExitCode> remove(Context& context, const Invocation& invocation) {
   const bool dry_run = invocation.on("dry-run");
-  const bool sure = dry_run || (invocation.on("yes") && !invocation.on("interactive"));
-  if (!sure && !context.console.interactive()) {
-    co_return report_error(context, {ErrorCode::invalid_argument, Retry::never, std::nullopt,
-                                     "kv namespace delete needs --yes where nobody can be asked"});
-  }
+  const auto ask = must_ask(context, invocation, "kv namespace delete");
+  if (!ask) co_return report_error(context, ask.error());
   auto opened = open_backend(context, store_url(context, invocation));
   if (!opened) co_return report_error(context, opened.error());
   const auto found = co_await opened->backend->find_namespace(invocation.arguments()[0]);
   if (!found) co_return report_error(context, found.error());
-  if (!sure) {
-    auto yes = co_await context.console.confirm(
-        context.stop,
+  if (*ask) {
+    auto sure = co_await confirm(
+        context,
         fmt::format("Delete namespace \"{}\" ({}) with all its entries from {}?",
-                    printable(found->title), found->id, opened->backend->description()));
-    if (!yes) co_return report_error(context, yes.error());
-    if (!*yes) {
-      co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
-                                       "not confirmed: nothing was deleted"});
-    }
+                    printable(found->title), found->id, opened->backend->description()),
+        "deleted");
+    if (!sure) co_return report_error(context, sure.error());
   }
   if (!dry_run) {
     const auto removed = co_await opened->backend->delete_namespace(*found);

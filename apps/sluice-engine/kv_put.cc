@@ -14,6 +14,7 @@
 #include "base/timestamp.h"
 #include "base/utf8.h"
 #include "commands.h"
+#include "consent.h"
 #include "kv_store.h"
 #include "store/limits.h"
 
@@ -160,18 +161,10 @@ io::Task<ExitCode> put(Context& context, const Invocation& invocation) {
   const auto value = co_await value_from(context, invocation);
   if (!value) co_return report_error(context, value.error());
   entry.value = *value;
-  if (invocation.on("interactive") && !invocation.on("yes")) {
-    if (!context.console.interactive()) {
-      co_return report_error(context, usage("--interactive needs a terminal to ask on"));
-    }
-    auto yes = co_await context.console.confirm(
-        context.stop,
-        fmt::format("Put key \"{}\" into {}?", printable(entry.key), kv->description()));
-    if (!yes) co_return report_error(context, yes.error());
-    if (!*yes)
-      co_return report_error(context, {ErrorCode::conflict, Retry::never, std::nullopt,
-                                       "not confirmed: nothing was written"});
-  }
+  auto sure = co_await confirm_if_interactive(
+      context, invocation,
+      fmt::format("Put key \"{}\" into {}?", printable(entry.key), kv->description()), "written");
+  if (!sure) co_return report_error(context, sure.error());
   auto answer = co_await kv->store->put(std::span(&entry, 1));
   if (!answer) co_return report_error(context, answer.error());
   if (!answer->failed.empty()) co_return report_error(context, answer->failed.front().error);

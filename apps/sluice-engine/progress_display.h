@@ -9,12 +9,13 @@
 #include "console.h"
 #include "flow/progress.h"
 #include "io/task.h"
+#include "progress_text.h"
 
 namespace sluice::cli {
 
 enum class ProgressStyle : std::uint8_t {
   off,
-  bar,     // one line on a terminal, ten times a second
+  bar,     // a line for each stage on a terminal, ten times a second
   plain,   // a line every ten seconds
   events,  // the same as one JSON object a line
 };
@@ -36,19 +37,11 @@ class ProgressDisplay {
  private:
   io::Task<int> show();
   void draw(flow::TimePoint now);
-  // The stage whose rate is told: the last one that is not "failed".
-  [[nodiscard]] const flow::Stage* leading_stage() const;
-  [[nodiscard]] std::string bar_text(flow::TimePoint now) const;
-  [[nodiscard]] std::string plain_text() const;
-  [[nodiscard]] std::string event_text() const;
 
   io::Executor executor_;
-  const flow::Progress& progress_;
   Console& console_;
   ProgressStyle style_;
-  flow::RateEstimate rate_;
-  const flow::Stage* rated_ = nullptr;  // the stage that rate_ is of
-  flow::TimePoint started_at_;
+  ProgressText text_;
   bool stopping_ = false;
   io::Event stopped_;
   std::optional<io::Started<int>> showing_;

@@ -223,6 +223,49 @@ constexpr Example copy_examples[] = {
      "a backup, with metadata and expiry"},
 };
 
+constexpr Flag sync_target[] = {
+    {.name = "to",
+     .value = "URL",
+     .kind = text,
+     .help = "the store that is made equal (default: the same store)"},
+    {.name = "to-namespace",
+     .value = "NAME",
+     .kind = text,
+     .help = "the namespace that is made equal, by its title or id (default: the same name)"},
+    {.name = "to-namespace-id",
+     .value = "ID",
+     .kind = text,
+     .help = "the namespace that is made equal by its id, without looking it up"},
+    {.name = "create-namespace",
+     .help = "create the namespace that is written to if it does not exist"},
+    {.name = "null", .letter = '0', .help = "keys end in NUL in --keys-file"},
+};
+constexpr Flag sync_how[] = {
+    {.name = "delete", .help = "delete what only the target has, once all else is done"},
+    {.name = "max-delete",
+     .value = "N",
+     .kind = count,
+     .help = "stop before the first deletion if more than N entries would go"},
+    {.name = "checksum", .help = "read and compare the values, too, not only metadata and expiry"},
+    {.name = "exact",
+     .help = "get every value singly, byte for byte, whatever it costs in requests"},
+};
+constexpr FlagGroup sync_groups[] = {{"Store", store_namespace},
+                                     {"Target", sync_target},
+                                     {"Sync", sync_how},
+                                     {"Selection", selection},
+                                     {"Listing", listing},
+                                     {"Change", change},
+                                     {"Work", work},
+                                     {"Cache", reading}};
+constexpr Example sync_examples[] = {
+    {"sluice kv sync --store cloudflare: --namespace sessions --to sqlite:backup.db --dry-run",
+     "says what is missing, different, or only in the target"},
+    {"sluice kv sync --store cloudflare: --namespace sessions --to sqlite:backup.db --delete",
+     "makes the backup equal; asks before it deletes"},
+    {"sluice kv sync --namespace old --to-namespace new --checksum", "compares values, too"},
+};
+
 constexpr Flag stats_flags[] = {
     {.name = "values", .help = "get the values, too, where a listing does not tell their length"},
     {.name = "null", .letter = '0', .help = "keys end in NUL in --keys-file"},
@@ -389,6 +432,15 @@ constexpr Command all_commands[] = {
          "Without a selection, everything. Keeps metadata byte for byte, and the expiry.",
      .groups = copy_groups,
      .examples = copy_examples,
+     .changes_something = true},
+    {.path = "kv sync",
+     .summary = "make one store equal to another",
+     .description =
+         "Writes what the target lacks or has otherwise, by metadata and expiry, with --checksum "
+         "by value, too. What only the target has is kept, unless --delete is given; then it is "
+         "deleted at the end, and only if both listings were complete and everything was written.",
+     .groups = sync_groups,
+     .examples = sync_examples,
      .changes_something = true},
     {.path = "kv stats",
      .summary = "count entries and bytes",

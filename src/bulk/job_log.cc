@@ -113,8 +113,10 @@ Checkpoint checkpoint_of(const json::object& record) {
     checkpoint.position.found = {.missing = number_of(counts, "missing"),
                                  .different = number_of(counts, "different"),
                                  .equal = number_of(counts, "equal"),
-                                 .extra = number_of(counts, "extra"),
-                                 .written = number_of(counts, "written")};
+                                 .extra = number_of(counts, "extra")};
+    if (counts.contains("written")) {
+      checkpoint.position.found.written = number_of(counts, "written");
+    }
   }
   checkpoint.counts = {.listed = number_of(record, "listed"),
                        .selected = number_of(record, "selected"),
@@ -260,8 +262,8 @@ Result<> JobLog::checkpoint(const Checkpoint& checkpoint, bool synced) {
     record["found"] = json::object{{"missing", position.found.missing},
                                    {"different", position.found.different},
                                    {"equal", position.found.equal},
-                                   {"extra", position.found.extra},
-                                   {"written", position.found.written}};
+                                   {"extra", position.found.extra}};
+    if (position.found.written) record["found"].as_object()["written"] = *position.found.written;
   }
   if (auto appended = journal_.append(json::serialize(record)); !appended) return appended;
   return synced ? journal_.sync() : Result<>();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,8 +33,9 @@ struct MergeFindings {
   std::uint64_t missing = 0;    // only in the source
   std::uint64_t different = 0;  // in both, but not the same
   std::uint64_t equal = 0;
-  std::uint64_t extra = 0;    // only in the target
-  std::uint64_t written = 0;  // once deleting has begun: how many entries had been written before
+  std::uint64_t extra = 0;  // only in the target
+  // Set once deleting has begun: how many entries had been written before.
+  std::optional<std::uint64_t> written;
   friend bool operator==(const MergeFindings&, const MergeFindings&) = default;
 };
 

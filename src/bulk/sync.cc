@@ -58,7 +58,7 @@ class Syncer {
   Syncer(Job& job, store::Store& from, store::Store& to, const SyncOptions& options,
          MergeFindings& found)
       : job_(halved(job)),
-        run_(job_, "synced"),
+        run_(job_, "changed"),
         from_(from),
         to_(to),
         options_(options),

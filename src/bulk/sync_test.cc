@@ -124,7 +124,7 @@ TEST_F(SyncTest, AWriteThatFailsDeletesNothing) {
   EXPECT_EQ(exit_code(report), ExitCode::some_failed);
   EXPECT_EQ(to->calls(Operation::erase), 0u);
   EXPECT_EQ(found.extra, 25u) << "they are told of";
-  EXPECT_EQ(found.written, 0u);
+  EXPECT_FALSE(found.written);
 }
 
 TEST_F(SyncTest, AStoreThatListsOutOfOrderIsNotCompared) {

@@ -1,0 +1,87 @@
+#include "progress_text.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+namespace sluice::cli {
+namespace {
+
+using std::chrono::seconds;
+
+class ProgressTextTest : public testing::Test {
+ public:
+  // Counts at a steady rate for a minute, sampled each second.
+  void run(std::uint64_t listed_a_second, std::uint64_t deleted_a_second) {
+    flow::Stage& listed = progress.stage("listed");
+    flow::Stage& deleted = progress.stage("deleted");
+    progress.stage("failed");
+    for (int second = 1; second <= 60; ++second) {
+      listed.count += listed_a_second;
+      deleted.count += deleted_a_second;
+      now += seconds(1);
+      text.sample(now);
+    }
+  }
+  flow::TimePoint now{seconds(1000)};
+  flow::Progress progress;
+  ProgressText text{progress, now};
+};
+
+TEST_F(ProgressTextTest, AnUnknownTotalHasNoPercentage) {
+  run(100, 50);
+  EXPECT_EQ(text.line(), "listed 6,000 (100/s), deleted 3,000 (50/s)");
+  EXPECT_EQ(text.bars(now, 80),
+            "listed   6,000  100/s\n"
+            "deleted  3,000  50/s  1m");
+}
+
+TEST_F(ProgressTextTest, AKnownTotalHasABarAndATimeLeft) {
+  run(100, 50);
+  progress.stage("deleted").total = 6000;
+  EXPECT_EQ(text.line(), "listed 6,000 (100/s), deleted 3,000 of 6,000 (50 %, 50/s, 1m left)");
+  EXPECT_EQ(text.bars(now, 80),
+            "listed   6,000  100/s\n"
+            "deleted  3,000 of 6,000  [==========          ]  50 %  50/s  1m left");
+  progress.stage("deleted").count = 5999;
+  EXPECT_NE(text.line().find("99 %"), std::string::npos) << "100 % is said when it is done";
+  progress.stage("failed").count = 2;
+  EXPECT_NE(text.line().find("failed 2"), std::string::npos);
+}
+
+TEST_F(ProgressTextTest, NoLineIsWiderThanTheTerminal) {
+  run(1'000'000, 999'999);
+  progress.stage("deleted").total = 100'000'000;
+  for (const std::size_t width : {5, 20, 40, 79}) {
+    std::string rest = text.bars(now, width) + "\n";
+    for (std::size_t end = 0; (end = rest.find('\n')) != std::string::npos;
+         rest.erase(0, end + 1)) {
+      EXPECT_LE(end, width + 2) << "the mark of a cut text takes three bytes and one column";
+    }
+  }
+}
+
+TEST_F(ProgressTextTest, BeforeAnythingHasBegunItSaysSo) {
+  progress.stage("listed");
+  progress.stage("deleted");
+  EXPECT_EQ(text.line(), "listed 0");
+  EXPECT_EQ(text.bars(now + seconds(3), 80), "listed  0  3s");
+  EXPECT_EQ(flow::Progress().stages().size(), 0u);
+}
+
+TEST_F(ProgressTextTest, AnEventIsJsonWithTheCountersByName) {
+  run(100, 50);
+  progress.stage("deleted").total = 6000;
+  const boost::json::object event = boost::json::parse(text.event(now)).as_object();
+  EXPECT_EQ(event.at("event").as_string(), "progress");
+  EXPECT_EQ(event.at("listed").as_int64(), 6000);
+  EXPECT_EQ(event.at("failed").as_int64(), 0);
+  EXPECT_EQ(event.at("milliseconds").as_int64(), 60'000);
+  const boost::json::object& deleted = event.at("stages").as_array().at(1).as_object();
+  EXPECT_EQ(deleted.at("total").as_int64(), 6000);
+  EXPECT_EQ(deleted.at("seconds_left").as_int64(), 60);
+  EXPECT_EQ(deleted.at("per_second").as_double(), 50);
+}
+
+}  // namespace
+}  // namespace sluice::cli
