@@ -40,8 +40,13 @@ bool same_file(const std::string& one, const std::string& other) {
   return std::filesystem::equivalent(one, other, error) && !error;
 }
 
+// The command and the places it is about: what jobs of different selections have in common.
+std::string place_of(const Invocation& invocation, const JobPlan& plan) {
+  return fmt::format("{}\n{}", invocation.path(), plan.identity);
+}
+
 std::string identity_of(const Invocation& invocation, const JobPlan& plan) {
-  std::string identity = fmt::format("{}\n{}", invocation.path(), plan.identity);
+  std::string identity = place_of(invocation, plan);
   for (const std::string_view flag : kAskedFor) {
     if (const auto value = invocation.value(flag)) identity += fmt::format("\n{}={}", flag, *value);
   }
@@ -168,7 +173,12 @@ Result<> KvJob::open_journal() {
   folder.prune(unix_time(), kKeepSeconds);
   const std::string identity = identity_of(invocation_, plan_);
   std::optional<std::string> id = context_.resume_job;
-  if (!id && invocation_.on("resume")) id = folder.find_unfinished(identity);
+  if (!id && invocation_.on("resume")) {
+    id = folder.find_unfinished(identity);
+    if (!id) {
+      if (auto checked = look_for_another(folder); !checked) return checked;
+    }
+  }
   if (id) {
     auto journal = folder.resume(*id);
     if (!journal) return std::unexpected(journal.error());
@@ -202,6 +212,36 @@ Result<> KvJob::open_journal() {
        .created = 0});
   if (!journal) return std::unexpected(journal.error());
   journal_.emplace(std::move(*journal));
+  return {};
+}
+
+// There is nothing to resume. Perhaps there is a job that differs in what it was asked for only:
+// the user should know that this one is not its continuation.
+Result<> KvJob::look_for_another(const bulk::JobFolder& folder) {
+  std::error_code ignored;
+  const std::string output = plan_.output.empty()
+                                 ? std::string()
+                                 : std::filesystem::absolute(plan_.output, ignored).string();
+  const std::string place = place_of(invocation_, plan_);
+  for (const bulk::JobSummary& job : folder.list()) {
+    if (job.state != bulk::JobState::unfinished) continue;
+    if (!output.empty() && job.header.output == output) {
+      return fail(
+          ErrorCode::conflict,
+          "job {} is unfinished and writes {} too, but for another selection or store, so "
+          "it is not continued by this command. Continue it with `sluice jobs resume {}`, or "
+          "give it up with `sluice jobs remove {}`.",
+          job.header.id, printable(output), job.header.id, job.header.id);
+    }
+    if (job.header.identity == place || job.header.identity.starts_with(place + "\n")) {
+      context_.console.say(
+          "job {} is unfinished, but was asked for something else, so it is not continued: this is "
+          "a "
+          "new job (`sluice jobs resume {}` continues that one)",
+          job.header.id, job.header.id);
+      return {};
+    }
+  }
   return {};
 }
 

@@ -21,6 +21,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::string_view kJournalEnding = ".journal";
+constexpr int kMostIdsTried = 100;
 constexpr std::string_view kListingEnding = ".listing";
 
 // A database, with what SQLite may have left beside it.
@@ -303,13 +304,17 @@ std::string JobFolder::journal_path(std::string_view id) const {
 
 Result<JobLog> JobFolder::create(JobHeader header) const {
   if (auto made = make_private_folder(path_); !made) return std::unexpected(made.error());
-  header.id = new_id();
   header.created = std::chrono::duration_cast<std::chrono::seconds>(
                        std::chrono::system_clock::now().time_since_epoch())
                        .count();
-  auto journal = flow::Journal::create(journal_path(header.id), to_text(header));
-  if (!journal) return std::unexpected(journal.error());
-  return JobLog(std::move(*journal), std::move(header));
+  // Another job of this second may have drawn the same id.
+  for (int tries = 1;; ++tries) {
+    header.id = new_id();
+    auto journal = flow::Journal::create(journal_path(header.id), to_text(header));
+    if (journal) return JobLog(std::move(*journal), std::move(header));
+    const bool taken = journal.error().code == ErrorCode::conflict;
+    if (!taken || tries == kMostIdsTried) return std::unexpected(journal.error());
+  }
 }
 
 Result<JobLog> JobFolder::resume(std::string_view id) const {

@@ -204,7 +204,7 @@ TEST_F(SyncTest, TheSelectionIsAskedOfTheSource) {
   options.selection.tag_field = "tags";
   options.selection.tag_value = "a";
   run(options);
-  EXPECT_EQ(found, (MergeFindings{.extra = 1}));
+  EXPECT_EQ(found, (MergeFindings{.extra = 1, .written = 0}));
   const Contents after = contents(*target);
   EXPECT_EQ(after.size(), 2u);
   EXPECT_EQ(after.at("both").value, "old");

@@ -16,7 +16,7 @@ namespace sluice::flow {
 
 namespace {
 
-constexpr std::string_view kMagic = "sluice-journal 1 ";
+constexpr std::string_view kMagic = "sluice-journal 2 ";
 constexpr std::string_view kAnyMagic = "sluice-journal ";
 constexpr std::size_t kHashDigits = 16;
 // Longer than any record that Sluice writes: keys are at most a few kilobytes.
@@ -117,6 +117,9 @@ Journal::~Journal() {
 
 Result<Journal> Journal::create(const std::string& path, std::string_view header) {
   File file{::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600)};
+  if (file.descriptor < 0 && errno == EEXIST) {
+    return fail(ErrorCode::conflict, "create {}: it exists already", path);
+  }
   if (file.descriptor < 0)
     return std::unexpected(system_error(errno, fmt::format("create {}", path)));
   if (auto locked = lock(file.descriptor, path); !locked) return std::unexpected(locked.error());

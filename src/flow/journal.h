@@ -20,7 +20,8 @@ namespace sluice::flow {
 // The file is 0600. What blocks here is short: a write of a few hundred bytes, or a sync.
 class Journal {
  public:
-  // Makes a new journal at `path`, whose folder exists. `header` is one line of text.
+  // Makes a new journal at `path`, whose folder exists. `header` is one line of text. Fails with
+  // `conflict` when there is such a file.
   static Result<Journal> create(const std::string& path, std::string_view header);
 
   // Opens an existing one, giving the header and then each record to `read`. Fails with `conflict`

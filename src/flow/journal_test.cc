@@ -96,13 +96,20 @@ TEST_F(JournalTest, RefusesWhatIsNoJournal) {
   }
 }
 
+TEST_F(JournalTest, DoesNotReplaceAnotherOne) {
+  ASSERT_TRUE(Journal::create(path, "header"));
+  const auto second = Journal::create(path, "other");
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, ErrorCode::conflict);
+}
+
 TEST_F(JournalTest, RefusesAnotherVersionWithASentence) {
-  // The frame of "sluice-journal 2 header": a version to come.
+  // The frame of "sluice-journal 9 header": a version to come.
   {
     ASSERT_TRUE(Journal::create(path, "header"));
   }
   std::string other = folder + "/other.journal";
-  std::string text = "sluice-journal 2 header";
+  std::string text = "sluice-journal 9 header";
   {
     // Framed by appending it as a record and taking the first line away.
     auto journal = Journal::create(other, "x");

@@ -36,7 +36,7 @@ struct Capabilities {
   bool keys_are_utf8 = true;            // other keys are refused
   bool ordered = true;                  // a listing comes in the order of the keys' bytes
   bool repeats_keys = false;            // a listing may give a key more than once
-  bool seekable = false;                // ListRequest::after and ::until are honoured
+  bool seekable = false;                // ListRequest::after and until are honoured
   bool lists_values = false;            // ListRequest::values is honoured
   bool exact_get = true;                // get returns any bytes as they are (see get_exact)
   bool remote = true;                   // a call costs a round trip
