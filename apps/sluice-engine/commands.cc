@@ -40,8 +40,11 @@ constexpr std::array<std::pair<std::string_view, CommandFunction>, 27> kFunction
 }  // namespace
 
 ExitCode report_error(Context& context, const Error& error) {
-  context.console.error(error);
-  return exit_code(error.code);
+  // What a stop has cut off would have been tried again: the stop is the reason.
+  const bool cut_off = context.stop.requested() && error.retry == Retry::again;
+  const Error& reason = cut_off ? context.stop.reason() : error;
+  context.console.error(reason);
+  return exit_code(reason.code);
 }
 
 CommandFunction find_command_function(std::string_view path) {

@@ -81,7 +81,8 @@ store::Environment Context::store_environment() {
           .data_folder = folders.data,
           .gate = gate,
           .retry = {},
-          .request_timeout = invocation->duration("timeout").value_or(std::chrono::minutes(1))};
+          .request_timeout = invocation->duration("timeout").value_or(std::chrono::minutes(1)),
+          .give_up = stopped};
 }
 
 }  // namespace sluice::cli

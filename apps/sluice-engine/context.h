@@ -1,6 +1,7 @@
 // Context: the surroundings in which a command runs.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,6 +49,9 @@ struct Context {
   Log log;
   io::Loop loop;
   io::Stop stop;
+  // The same for other threads: whether a stop has been requested.
+  std::shared_ptr<std::atomic<bool>> stopped = std::make_shared<std::atomic<bool>>(false);
+  io::Stop::Listener stop_listener{stop, [this] { stopped->store(true); }};
   flow::Progress progress;
   // `sluice jobs resume` runs the command of a job: the id of its journal.
   std::optional<std::string> resume_job;

@@ -17,7 +17,7 @@ std::string json_line(const store::Namespace& one) {
 }
 
 io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
-  auto opened = open_backend(context, store_url(context, invocation));
+  auto opened = co_await open_backend(context, store_url(context, invocation));
   if (!opened) co_return report_error(context, opened.error());
   const auto namespaces = co_await opened->backend->namespaces();
   if (!namespaces) co_return report_error(context, namespaces.error());
@@ -35,7 +35,8 @@ io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
 }
 
 io::Task<ExitCode> create(Context& context, const Invocation& invocation) {
-  auto opened = open_backend(context, store_url(context, invocation), invocation.on("dry-run"));
+  auto opened =
+      co_await open_backend(context, store_url(context, invocation), invocation.on("dry-run"));
   if (!opened) co_return report_error(context, opened.error());
   const std::string& title = invocation.arguments().front();
   if (invocation.on("dry-run")) {
@@ -59,7 +60,7 @@ io::Task<ExitCode> create(Context& context, const Invocation& invocation) {
 }
 
 io::Task<ExitCode> rename(Context& context, const Invocation& invocation) {
-  auto opened = open_backend(context, store_url(context, invocation));
+  auto opened = co_await open_backend(context, store_url(context, invocation));
   if (!opened) co_return report_error(context, opened.error());
   const auto found = co_await opened->backend->find_namespace(invocation.arguments()[0]);
   if (!found) co_return report_error(context, found.error());
@@ -79,7 +80,7 @@ io::Task<ExitCode> remove(Context& context, const Invocation& invocation) {
   const bool dry_run = invocation.on("dry-run");
   const auto ask = must_ask(context, invocation, "kv namespace delete");
   if (!ask) co_return report_error(context, ask.error());
-  auto opened = open_backend(context, store_url(context, invocation));
+  auto opened = co_await open_backend(context, store_url(context, invocation));
   if (!opened) co_return report_error(context, opened.error());
   const auto found = co_await opened->backend->find_namespace(invocation.arguments()[0]);
   if (!found) co_return report_error(context, found.error());

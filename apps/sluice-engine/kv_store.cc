@@ -5,6 +5,7 @@
 
 #include "base/uri.h"
 #include "base/utf8.h"
+#include "io/worker.h"
 #include "store/dry_run.h"
 
 namespace sluice::cli {
@@ -36,17 +37,25 @@ std::string KvStore::description() const {
                      opened.backend->description());
 }
 
-Result<store::Opened> open_backend(Context& context, std::string_view url, bool dry_run) {
+io::Task<Result<store::Opened>> open_backend(Context& context, std::string url, bool dry_run) {
   const std::string file(url.starts_with("sqlite:") ? url.substr(7) : "");
   if (std::error_code error; !file.empty() && dry_run && !std::filesystem::exists(file, error)) {
-    return fail(ErrorCode::not_found, "there is no file {}, and a dry run does not make it",
-                printable(file));
+    co_return fail(ErrorCode::not_found, "there is no file {}, and a dry run does not make it",
+                   printable(file));
   }
-  return store::open_backend(url, context.store_environment());
+  const store::Environment environment = context.store_environment();
+  if (!url.starts_with("sqlite:")) co_return store::open_backend(url, environment);
+  // On a thread of its own, since another process may hold the file's lock for seconds: signals and
+  // the deadline are seen meanwhile.
+  io::Worker opener;
+  const auto open = [&] { return store::open_backend(url, environment); };
+  auto opened = co_await opener.run(open);
+  if (!opened && context.stop.requested()) co_return std::unexpected(context.stop.reason());
+  co_return opened;
 }
 
 io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, bool dry_run) {
-  auto opened = open_backend(context, place.url, dry_run);
+  auto opened = co_await open_backend(context, place.url, dry_run);
   if (!opened) co_return std::unexpected(opened.error());
   KvStore kv{.opened = std::move(*opened), .in = {}, .url = place.url, .calls = {}, .store = {}};
 

@@ -38,7 +38,9 @@ struct KvStore {
 };
 
 // Opens the backend of a URL. A database file that does not exist is made, but not by a dry run.
-Result<store::Opened> open_backend(Context& context, std::string_view url, bool dry_run = false);
+// Waiting for a file that another process has locked ends with the run's stop.
+io::Task<Result<store::Opened>> open_backend(Context& context, std::string url,
+                                             bool dry_run = false);
 
 // Finds the namespace (a store of this machine has one named "default", which is meant when none is
 // named) and opens it.

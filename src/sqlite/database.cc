@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <thread>
 #include <utility>
 
 namespace sluice::sqlite {
@@ -195,6 +197,17 @@ void Database::Close::operator()(sqlite3* connection) const {
   sqlite3_close_v2(connection);
 }
 
+// SQLite asks before each new try for a lock. `times` counts the tries of one wait.
+int Database::Patience::wait(void* self, int times) {
+  auto& patience = *static_cast<Patience*>(self);
+  const auto now = std::chrono::steady_clock::now();
+  if (times == 0) patience.since = now;
+  if (patience.given_up() || now - patience.since >= patience.most) return 0;
+  // Most locks are held for a few milliseconds; a long one is not asked for all the time.
+  std::this_thread::sleep_for(std::chrono::milliseconds(std::min(1 + times, 25)));
+  return 1;
+}
+
 Result<Database> Database::open(const std::string& path, const OpenOptions& options) {
   if (options.access == Access::create) {
     if (auto created = create_private(path); !created) return std::unexpected(created.error());
@@ -203,7 +216,9 @@ Result<Database> Database::open(const std::string& path, const OpenOptions& opti
   }
   Database database;
   database.path_ = path;
-  database.busy_timeout_ = options.busy_timeout;
+  database.patience_ = std::make_unique<Patience>();
+  database.patience_->most = options.busy_timeout;
+  database.patience_->give_up = options.give_up;
   sqlite3* connection = nullptr;
   // Without SQLite's own mutexes: a connection is used by one thread at a time.
   const int flags =
@@ -217,7 +232,7 @@ Result<Database> Database::open(const std::string& path, const OpenOptions& opti
                                     detail(connection, code), "open"));
   }
   sqlite3_extended_result_codes(connection, 1);
-  sqlite3_busy_timeout(connection, static_cast<int>(options.busy_timeout.count()));
+  sqlite3_busy_handler(connection, Patience::wait, database.patience_.get());
   // Content of a damaged or hostile file must not run code or crash the process.
   sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);

@@ -1,6 +1,7 @@
 // Database, Statement, Transaction: SQLite with owners and Results.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -24,6 +25,8 @@ struct OpenOptions {
   Access access = Access::create;
   // How long a call waits for another connection's lock before it fails with `conflict`.
   std::chrono::milliseconds busy_timeout{10'000};
+  // Once it is true (set by any thread), no call waits for a lock any longer.
+  std::shared_ptr<const std::atomic<bool>> give_up = nullptr;
   // The page cache, in KiB. It bounds the memory of large transactions: what does not fit is
   // spilled into the write-ahead log.
   int cache_kib = 2048;
@@ -85,7 +88,9 @@ class Database {
   Result<std::int64_t> number(std::string_view sql, std::int64_t fallback = 0);
 
   [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::chrono::milliseconds busy_timeout() const { return busy_timeout_; }
+  [[nodiscard]] std::chrono::milliseconds busy_timeout() const { return patience_->most; }
+  // Whether nobody waits for a lock any longer (OpenOptions::give_up).
+  [[nodiscard]] bool gave_up() const { return patience_->given_up(); }
   // Rows that the last INSERT, UPDATE or DELETE touched.
   [[nodiscard]] std::int64_t changes() const;
   // The rowid of the last inserted row; an UPSERT that updates does not change it.
@@ -98,10 +103,19 @@ class Database {
   struct Close {
     void operator()(sqlite3* connection) const;
   };
+  // How a connection waits for a lock. SQLite holds its address.
+  struct Patience {
+    std::chrono::milliseconds most{};
+    std::shared_ptr<const std::atomic<bool>> give_up;
+    std::chrono::steady_clock::time_point since{};  // when the wait under way began
+
+    [[nodiscard]] bool given_up() const { return give_up != nullptr && give_up->load(); }
+    static int wait(void* self, int times);
+  };
   Database() = default;
+  std::unique_ptr<Patience> patience_;
   std::unique_ptr<sqlite3, Close> connection_;
   std::string path_;
-  std::chrono::milliseconds busy_timeout_{};
 };
 
 // A write transaction: takes the write lock at once (BEGIN IMMEDIATE), so that it never fails half

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 
 namespace sluice::sqlite {
 namespace {
@@ -109,6 +110,27 @@ TEST_F(DatabaseTest, ALockedFileIsAConflictThatNamesIt) {
   EXPECT_EQ(refused.error().code, ErrorCode::conflict);
   EXPECT_EQ(refused.error().retry, Retry::again);
   EXPECT_NE(refused.error().message.find(file("x.db")), std::string::npos);
+}
+
+TEST_F(DatabaseTest, AWaitForALockCanBeGivenUp) {
+  auto first = Database::open(file("x.db"));
+  ASSERT_TRUE(first);
+  ASSERT_TRUE(first->run("CREATE TABLE t(a)"));
+  OpenOptions patient;
+  patient.busy_timeout = std::chrono::hours(1);
+  const auto give_up = std::make_shared<std::atomic<bool>>(false);
+  patient.give_up = give_up;
+  auto second = Database::open(file("x.db"), patient);
+  ASSERT_TRUE(second);
+  auto held = Transaction::begin(*first);
+  ASSERT_TRUE(held);
+  std::jthread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    give_up->store(true);
+  });
+  auto refused = Transaction::begin(*second);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::conflict);
 }
 
 TEST_F(DatabaseTest, AFileThatIsNoDatabaseIsCorrupt) {

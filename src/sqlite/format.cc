@@ -90,7 +90,7 @@ Result<> adopt(Database& database, const Format& format) {
   for (;;) {
     auto adopted = adopt_once(database, format);
     if (adopted || adopted.error().code != ErrorCode::conflict) return adopted;
-    if (std::chrono::steady_clock::now() >= give_up) return adopted;
+    if (database.gave_up() || std::chrono::steady_clock::now() >= give_up) return adopted;
     std::this_thread::sleep_for(kPause);
   }
 }

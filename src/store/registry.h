@@ -1,6 +1,7 @@
 // The registry: which URL scheme is which backend.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -27,6 +28,8 @@ struct Environment {
   flow::Gate::Options gate;  // --rate and --concurrency
   flow::RetryPolicy retry;
   std::chrono::milliseconds request_timeout{60'000};  // --timeout
+  // Once it is true, nothing waits for the lock of a local file any longer. Set by any thread.
+  std::shared_ptr<const std::atomic<bool>> give_up = nullptr;
 };
 
 // What is common to all backends' figures, for summaries.

@@ -4,11 +4,12 @@ import json
 import os
 import pathlib
 import signal
+import sqlite3
 import subprocess
 import time
 import unittest
 
-from harness import (FAILED, INTERRUPTED, NOT_FOUND, SLUICE, THROTTLED, USAGE, SluiceTest,
+from harness import (FAILED, INTERRUPTED, NOT_FOUND, SLUICE, THROTTLED, USAGE, Entry, SluiceTest,
                      parse_ndjson, sample)
 
 ENTRIES = sample(3000)
@@ -195,6 +196,26 @@ class OnCloudflare(SluiceTest):
         result = running.end()
         self.assertEqual(result.code, INTERRUPTED, str(result))
         self.assertIn("jobs resume", result.complaint)
+
+    def test_a_locked_file_does_not_outlast_the_deadline(self):
+        """Another process holds the lock; waiting for it ends with the run."""
+        self.load([Entry("a", "1"), Entry("b", "2")])
+        holder = sqlite3.connect(self.db, isolation_level=None)
+        self.addCleanup(holder.close)
+        holder.execute("BEGIN EXCLUSIVE")
+        there = ["--store", self.store, "--namespace", "test", "--deadline", "300ms"]
+        for words in (["put", "c", "3"], ["delete", "--prefix", "a", "--yes"]):
+            with self.subTest(words=words):
+                begun = time.monotonic()
+                result = self.sluice("kv", *words, *there, code=THROTTLED)
+                self.assertIn("deadline", result.complaint)
+                self.assertLess(time.monotonic() - begun, 8, "a wait of ten seconds was not cut short")
+        running = self.start("kv", "put", "--store", self.store, "--namespace", "test", "d", "4")
+        time.sleep(0.3)
+        running.send(signal.SIGINT)
+        self.assertEqual(running.end().code, INTERRUPTED)
+        holder.execute("ROLLBACK")
+        self.assertEqual(sorted(self.content()), [b"a", b"b"])
 
 
 if __name__ == "__main__":

@@ -160,9 +160,9 @@ Result<Opened> open_sqlite(std::string_view path, const Environment& environment
       return std::unexpected(made.error());
     file = environment.data_folder + "/store.db";
   }
-  auto writer = SqliteWriter::open(file, kCapabilities);
+  auto writer = SqliteWriter::open(file, kCapabilities, environment.give_up);
   if (!writer) return std::unexpected(std::move(writer.error()));
-  auto reader = SqliteReader::open(file, kCapabilities);
+  auto reader = SqliteReader::open(file, kCapabilities, environment.give_up);
   if (!reader) return std::unexpected(std::move(reader.error()));
   auto core = std::make_shared<Core>(std::move(file), std::move(*reader), std::move(*writer));
   return Opened{std::make_unique<SqliteBackend>(std::move(core)), [] { return WireStats{}; }};

@@ -26,10 +26,12 @@ Error no_such_namespace(std::int64_t namespace_id, const std::string& path) {
                   path, namespace_id)};
 }
 
-Result<SqliteReader> SqliteReader::open(const std::string& path, const Capabilities& capabilities) {
+Result<SqliteReader> SqliteReader::open(const std::string& path, const Capabilities& capabilities,
+                                        std::shared_ptr<const std::atomic<bool>> give_up) {
   // Not read-only: reading needs to write the log's index (-shm) when no other process has it open.
-  auto database =
-      sqlite::Database::open(path, {.access = sqlite::Access::read_write, .cache_kib = 6 * 1024});
+  auto database = sqlite::Database::open(
+      path,
+      {.access = sqlite::Access::read_write, .give_up = std::move(give_up), .cache_kib = 6 * 1024});
   if (!database) return std::unexpected(std::move(database.error()));
   if (auto set = database->run("PRAGMA query_only=1"); !set) return std::unexpected(set.error());
   return SqliteReader(std::move(*database), capabilities);

@@ -1,6 +1,7 @@
 // SqliteReader: what the embedded store answers. Blocks; one thread at a time.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -21,7 +22,8 @@ namespace sluice::store {
 class SqliteReader {
  public:
   // The file must have been adopted (sqlite::adopt) before.
-  static Result<SqliteReader> open(const std::string& path, const Capabilities& capabilities);
+  static Result<SqliteReader> open(const std::string& path, const Capabilities& capabilities,
+                                   std::shared_ptr<const std::atomic<bool>> give_up);
 
   Result<Page> list(std::int64_t namespace_id, const ListRequest& request);
   Result<std::vector<std::string>> split(std::int64_t namespace_id, std::string_view prefix,

@@ -28,8 +28,10 @@ constexpr int kSweep = 1000;
 
 }  // namespace
 
-Result<SqliteWriter> SqliteWriter::open(const std::string& path, const Capabilities& capabilities) {
-  auto database = sqlite::Database::open(path, {.cache_kib = kCacheKib});
+Result<SqliteWriter> SqliteWriter::open(const std::string& path, const Capabilities& capabilities,
+                                        std::shared_ptr<const std::atomic<bool>> give_up) {
+  auto database =
+      sqlite::Database::open(path, {.give_up = std::move(give_up), .cache_kib = kCacheKib});
   if (!database) return std::unexpected(std::move(database.error()));
   if (auto ours = sqlite::adopt(*database, kStoreFormat); !ours)
     return std::unexpected(ours.error());

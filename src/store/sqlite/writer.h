@@ -1,6 +1,7 @@
 // SqliteWriter: what changes the embedded store. Blocks; one thread at a time.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -18,7 +19,8 @@ namespace sluice::store {
 class SqliteWriter {
  public:
   // Creates the file if there is none, and migrates an older one.
-  static Result<SqliteWriter> open(const std::string& path, const Capabilities& capabilities);
+  static Result<SqliteWriter> open(const std::string& path, const Capabilities& capabilities,
+                                   std::shared_ptr<const std::atomic<bool>> give_up);
 
   Result<WriteAnswer> put(std::int64_t namespace_id, std::span<const EntryView> entries);
   Result<WriteAnswer> erase(std::int64_t namespace_id, std::span<const std::string_view> keys);
