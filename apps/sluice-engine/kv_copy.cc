@@ -26,7 +26,7 @@ io::Task<ExitCode> run_copy(Context& context, const Invocation& invocation) {
   auto from = co_await open_store(context, from_place);
   if (!from) co_return report_error(context, from.error());
   // Opened by its id, a namespace has no name that the copy could take.
-  auto to = co_await open_store(context, to_place, dry_run);
+  auto to = co_await open_store(context, to_place, dry_run, &*from);
   if (!to) co_return report_error(context, to.error());
   if (from->opened.backend->description() == to->opened.backend->description() &&
       from->in.id == to->in.id) {
