@@ -32,6 +32,8 @@ class PutBatches {
   [[nodiscard]] bool has_room(const store::EntryView& entry) const;
   // The same as add, without waiting. Requires has_room(entry).
   void append(const store::EntryView& entry, std::uint64_t page);
+  // How many entries a batch carries at most, for now.
+  [[nodiscard]] std::size_t batch_limit() const { return size_.limit(); }
 
   // Sends what has been collected, and waits until everything has ended.
   io::Task<> finish();
