@@ -404,5 +404,30 @@ TEST_F(EraseTest, LimitDeletesNoMore) {
   EXPECT_EQ(contents(*backend).size(), 90u);
 }
 
+TEST_F(EraseTest, LimitDeletesNoMoreAfterAKill) {
+  fill(300);
+  auto created = jobs.create({.command = "kv delete", .identity = "x"});
+  ASSERT_TRUE(created);
+  journal.emplace(std::move(*created));
+  const std::string id = journal->header().id;
+  EraseOptions options;
+  options.selection.all = true;
+  options.selection.limit = 120;
+  // As a kill in the middle of the third batch leaves it: applied, but not written down.
+  Report report = run(options, [&](const FaultyCall& call) -> Fault {
+    if (call.operation != Operation::erase || call.number < 3) return {};
+    return {.fails = error(ErrorCode::unauthorized, Retry::fatal), .applied = true};
+  });
+  ASSERT_TRUE(report.ended_early);
+  restart();
+  auto resumed = jobs.resume(id);
+  ASSERT_TRUE(resumed);
+  journal.emplace(std::move(*resumed));
+  report = run(options);
+  EXPECT_FALSE(report.ended_early);
+  EXPECT_EQ(report.counts.done, 120u);
+  EXPECT_EQ(contents(*backend).size(), 180u);
+}
+
 }  // namespace
 }  // namespace sluice::bulk
