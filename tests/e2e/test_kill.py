@@ -21,7 +21,7 @@ AT_ONCE = 2
 MOST_KILLS = 4  # of one run
 
 CONCURRENCY = 3
-REMOTE_COUNT, REMOTE_BATCH = 2000, 25
+REMOTE_COUNT, REMOTE_BATCH = 1500, 25
 LOCAL_COUNT, LOCAL_BATCH = 30_000, 200
 
 
@@ -130,7 +130,7 @@ class Remote(Killed):
 
     def setUp(self):
         super().setUp()
-        self.fake = self.server("--latency", "10ms")
+        self.fake = self.server("--latency", "6ms")
         self.env = self.fake.environment()
         self.durations = {}
 
@@ -337,7 +337,7 @@ class TornJournal(Local):
 
     def test_a_delete_goes_on_from_a_torn_record(self):
         job, check = self.killed_in_the_middle("delete")
-        self.resumes_from(job, check, self.cut(self.journal().read_bytes(), step=7))
+        self.resumes_from(job, check, self.cut(self.journal().read_bytes(), step=13))
 
     def test_a_finished_export_whose_last_record_is_torn(self):
         """The file has its name already."""
