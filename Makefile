@@ -17,7 +17,7 @@ CONFIGURE = grep -qs SLUICE_TESTS:BOOL=$(TESTS) build/release/CMakeCache.txt && 
   cmake --preset release --log-level=WARNING -DSLUICE_TESTS=$(TESTS) -DSLUICE_BENCH=$(TESTS) >/dev/null
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test lint bench docs install asan tsan fuzz clean setup setup-test
+.PHONY: help build run test lint bench soak docs install asan tsan fuzz clean setup setup-test
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,11 @@ bench: setup-test ## measure, check the bounds, write the table into bench/READM
 	@$(CONFIGURE)
 	@$(NINJA) -C build/release
 	@bench/run --write
+
+soak: setup-test ## delete and import for SECONDS (600) while a fifth of all requests fails
+	@$(CONFIGURE)
+	@$(NINJA) -C build/release bin/sluice libexec/sluice/sluice-engine cloudflare-fake
+	@scripts/soak $(or $(SECONDS),600)
 
 docs: setup-test ## the API reference: build/docs/html/index.html
 	@mkdir -p build/docs

@@ -92,6 +92,24 @@ def cpu(bench):
                   f"{max(run.peak_mb for run in runs):.0f} MB"))
 
 
+def overhead(bench):
+    """CPU of the whole client, start and end included, for each key that is listed."""
+    keys = 200_000 if bench.quick else 1_000_000
+    for share, flags in ((1, ("--tag-field", "tags")),
+                         (0.75, ("--tag-field", "status", "--tag-value", "active")),
+                         (0.1, ("--tag-field", "tags", "--tag-value", "t3"))):
+        runs = []
+        for _ in range(3):
+            with Fake(bench, keys=keys) as fake:
+                runs.append(bench.kv("delete", *REMOTE, *flags, "--yes", environment=fake.environment))
+                erased = fake.stats()["keys_erased"]
+            require(erased == keys * share, f"overhead: {erased} keys were deleted, not {keys * share}")
+        each = statistics.median(run.cpu for run in runs) * 1e6 / keys
+        bench.add(Row(f"overhead: delete by tag over HTTP, {share:.0%} of {count(keys)} keys match", each, 1,
+                      "µs CPU a key", detail=f"{statistics.median(run.seconds for run in runs):.1f} s, "
+                      f"{max(run.peak_mb for run in runs):.0f} MB"))
+
+
 def fake_namespace(fake):
     import json
     import urllib.request

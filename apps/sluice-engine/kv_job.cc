@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <set>
 #include <utility>
 
 #include "base/duration.h"
@@ -67,7 +68,9 @@ std::int64_t unix_time() {
 
 store::WireStats sum(const std::vector<const KvStore*>& stores) {
   store::WireStats all;
+  std::set<const store::Backend*> seen;
   for (const KvStore* kv : stores) {
+    if (!seen.insert(kv->opened.backend.get()).second) continue;
     const store::WireStats one = kv->opened.wire_stats();
     all.gate.sent += one.gate.sent;
     all.gate.throttled += one.gate.throttled;

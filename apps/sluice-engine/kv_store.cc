@@ -54,9 +54,14 @@ io::Task<Result<store::Opened>> open_backend(Context& context, std::string url, 
   co_return opened;
 }
 
-io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, bool dry_run) {
+io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, bool dry_run,
+                                     const KvStore* other) {
   auto opened = co_await open_backend(context, place.url, dry_run);
   if (!opened) co_return std::unexpected(opened.error());
+  if (other != nullptr && !is_local(place.url) &&
+      other->opened.backend->description() == opened->backend->description()) {
+    *opened = other->opened;
+  }
   KvStore kv{.opened = std::move(*opened), .in = {}, .url = place.url, .calls = {}, .store = {}};
 
   std::string name = place.name;

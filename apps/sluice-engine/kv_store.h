@@ -43,8 +43,9 @@ io::Task<Result<store::Opened>> open_backend(Context& context, std::string url,
                                              bool dry_run = false);
 
 // Finds the namespace (a store of this machine has one named "default", which is meant when none is
-// named) and opens it.
+// named) and opens it. If `other` is open at the same remote service, its backend is taken: one
+// budget has one gate, or a Retry-After that one half of a copy was told would not hold the other.
 io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place,
-                                     bool dry_run = false);
+                                     bool dry_run = false, const KvStore* other = nullptr);
 
 }  // namespace sluice::cli

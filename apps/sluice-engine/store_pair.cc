@@ -18,7 +18,7 @@ io::Task<Result<StorePair>> open_pair(Context& context, const Invocation& invoca
   auto from = co_await open_store(context, from_place);
   if (!from) co_return std::unexpected(from.error());
   // Opened by its id, a namespace has no name that the target could take.
-  auto to = co_await open_store(context, to_place, invocation.on("dry-run"));
+  auto to = co_await open_store(context, to_place, invocation.on("dry-run"), &*from);
   if (!to) co_return std::unexpected(to.error());
   if (from->opened.backend->description() == to->opened.backend->description() &&
       from->in.id == to->in.id) {

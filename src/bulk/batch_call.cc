@@ -66,10 +66,20 @@ io::Task<BatchOutcome> run_batch(Job& job, flow::BatchSize& size, std::size_t en
     }
 
     std::vector<store::KeyFailure> last_failures;
+    bool timed_out_before = false;
     std::function<io::Task<Result<>>()> operation = [&]() -> io::Task<Result<>> {
       last_failures.clear();
       auto failed = co_await call(pending);
-      if (!failed) co_return std::unexpected(std::move(failed.error()));
+      if (!failed) {
+        Error& error = failed.error();
+        // By chance and not for its size: once more as it is. A single key cannot be made smaller.
+        if (error.code == ErrorCode::timeout && error.retry == Retry::smaller &&
+            (pending.size() == 1 ||
+             (size.has_stood(pending.size()) && !std::exchange(timed_out_before, true)))) {
+          error.retry = Retry::again;
+        }
+        co_return std::unexpected(std::move(error));
+      }
       for (const std::size_t index : pending) outcome.endings[index] = Ending::done;
       pending.clear();
       std::optional<Error> passing;

@@ -24,7 +24,9 @@ class Eraser {
       co_return run_.finish();
     }
     // What was collected and confirmed once is the work, whatever is asked for now.
-    if (run_.start().spooled || options_.guard.stands()) {
+    // A limit, too, needs to be met by the same keys after a crash: those that are gone do not come
+    // from the listing again, and others would be deleted in their place.
+    if (run_.start().spooled || options_.guard.stands() || options_.selection.limit) {
       co_await erase_by_spool();
     } else if (auto source = open_listing()) {
       if ((*source)->knows_metadata()) run_.done_is_gone();

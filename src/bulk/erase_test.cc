@@ -163,6 +163,39 @@ TEST_F(EraseTest, ABatchThatIsTooLargeGoesInSmallerOnes) {
   EXPECT_LE(refused, 30u) << "it learns from the first refusals";
 }
 
+TEST_F(EraseTest, TimeOutsByChanceDoNotMakeBatchesSmall) {
+  fill(3000);
+  std::mt19937 random(5);
+  // One call in ten; what has been applied in spite of it is deleted once more.
+  const auto hook = [&](const FaultyCall& call) -> Fault {
+    if (call.operation != Operation::erase || random() % 10 != 0) return {};
+    return {.fails = error(ErrorCode::timeout, Retry::smaller), .applied = random() % 2 == 0};
+  };
+  EraseOptions options;
+  options.selection.all = true;
+  const Report report = run(std::move(options), hook);
+  EXPECT_FALSE(report.ended_early);
+  EXPECT_EQ(report.counts, (Counts{.listed = 3000, .selected = 3000, .done = 3000}));
+  EXPECT_TRUE(contents(*backend).empty());
+  // 100 calls, a tenth of them again, and the few that were halved.
+  EXPECT_LE(faulty_store->calls(Operation::erase), 150u);
+}
+
+TEST_F(EraseTest, ATimeOutOfASingleKeyIsTriedAgain) {
+  fill(3);
+  settings.batch_size = 1;
+  const auto hook = [&](const FaultyCall& call) -> Fault {
+    if (call.operation != Operation::erase || call.number > 3) return {};
+    return {.fails = error(ErrorCode::timeout, Retry::smaller)};
+  };
+  EraseOptions options;
+  options.selection.all = true;
+  const Report report = run(std::move(options), hook);
+  EXPECT_FALSE(report.ended_early);
+  EXPECT_EQ(report.counts, (Counts{.listed = 3, .selected = 3, .done = 3}));
+  EXPECT_TRUE(contents(*backend).empty());
+}
+
 TEST_F(EraseTest, KeysThatFailForNowAreTriedAgainByThemselves) {
   fill(60);
   std::map<std::string, int> tries;
@@ -369,6 +402,31 @@ TEST_F(EraseTest, LimitDeletesNoMore) {
   const Report report = run(std::move(options));
   EXPECT_EQ(report.counts.done, 10u);
   EXPECT_EQ(contents(*backend).size(), 90u);
+}
+
+TEST_F(EraseTest, LimitDeletesNoMoreAfterAKill) {
+  fill(300);
+  auto created = jobs.create({.command = "kv delete", .identity = "x"});
+  ASSERT_TRUE(created);
+  journal.emplace(std::move(*created));
+  const std::string id = journal->header().id;
+  EraseOptions options;
+  options.selection.all = true;
+  options.selection.limit = 120;
+  // As a kill in the middle of the third batch leaves it: applied, but not written down.
+  Report report = run(options, [&](const FaultyCall& call) -> Fault {
+    if (call.operation != Operation::erase || call.number < 3) return {};
+    return {.fails = error(ErrorCode::unauthorized, Retry::fatal), .applied = true};
+  });
+  ASSERT_TRUE(report.ended_early);
+  restart();
+  auto resumed = jobs.resume(id);
+  ASSERT_TRUE(resumed);
+  journal.emplace(std::move(*resumed));
+  report = run(options);
+  EXPECT_FALSE(report.ended_early);
+  EXPECT_EQ(report.counts.done, 120u);
+  EXPECT_EQ(contents(*backend).size(), 180u);
 }
 
 }  // namespace

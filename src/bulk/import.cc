@@ -1,5 +1,6 @@
 #include "bulk/import.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "bulk/job_run.h"
@@ -45,26 +46,44 @@ class Importer {
  private:
   io::Task<> take(const RecordFeed::Piece& piece) {
     const Records& records = piece.records;
-    const std::uint64_t all = records.entries.size() + records.bad.size();
-    const std::uint64_t page = run_.open_page(
-        {.listing = {}, .pieces = {}, .offset = records.end, .end = piece.end}, all, all);
     for (const BadRecord& bad : records.bad) {
       if (++skipped_ > options_.skip_bad) {
+        const std::uint64_t all = records.entries.size() + records.bad.size();
+        (void)run_.open_page({.listing = {}, .pieces = {}, .offset = records.end, .end = piece.end},
+                             all, all);
         run_.end_early({ErrorCode::invalid_argument, Retry::never, std::nullopt,
                         fmt::format("{}: {}{}", name(), describe(bad), advice())});
         co_return;
       }
       run_.job().log.warn("skipped a bad record: {}: {}", name(), describe(bad));
     }
-    run_.settle(page, {.skipped = records.bad.size()});
-    for (const store::EntryView& entry : records.entries) {
-      if (puts_.has_room(entry)) {
-        puts_.append(entry, page);
-      } else {
-        co_await puts_.add(entry, page);
+    // In pages of a batch: a run that is killed repeats what was under way, and not all that came
+    // with it in one piece of the file.
+    const std::size_t entries = records.entries.size();
+    std::size_t next = 0;
+    std::size_t next_bad = 0;
+    do {
+      const std::size_t end = std::min(entries, next + puts_.batch_limit());
+      const bool last = end == entries;
+      const std::uint64_t offset = last ? records.end : records.ends[end - 1];
+      const std::size_t first_bad = next_bad;
+      while (next_bad < records.bad.size() && (last || records.bad[next_bad].offset < offset)) {
+        ++next_bad;
       }
-      if (run_.ending()) co_return;
-    }
+      const std::uint64_t all = (end - next) + (next_bad - first_bad);
+      const std::uint64_t page =
+          run_.open_page({.offset = offset, .end = last && piece.end}, all, all);
+      run_.settle(page, {.skipped = next_bad - first_bad});
+      for (; next < end; ++next) {
+        const store::EntryView& entry = records.entries[next];
+        if (puts_.has_room(entry)) {
+          puts_.append(entry, page);
+        } else {
+          co_await puts_.add(entry, page);
+        }
+        if (run_.ending()) co_return;
+      }
+    } while (next < entries);
   }
 
   [[nodiscard]] std::string_view name() const {

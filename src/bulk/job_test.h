@@ -144,7 +144,7 @@ class JobFixture : public ::testing::Test {
   flow::Progress progress;
   std::unique_ptr<flow::Retrier> retrier = std::make_unique<flow::Retrier>(*stop, kQuick, 1);
   JobSettings settings;
-  std::unique_ptr<store::Backend> backend = store::make_memory_backend(narrow());
+  std::shared_ptr<store::Backend> backend = store::make_memory_backend(narrow());
   std::unique_ptr<store::FaultyStore> faulty_store;
   JobFolder jobs{folder + "/jobs"};
   std::optional<JobLog> journal;

@@ -34,7 +34,7 @@ class ListingSpool {
   io::Task<Result<>> begin(Job& job, std::string path);
 
   std::string folder_;  // a temporary one, removed at the end; empty: none
-  std::unique_ptr<store::Backend> backend_;
+  std::shared_ptr<store::Backend> backend_;
   std::unique_ptr<store::Store> store_;
   bool complete_ = false;
 };

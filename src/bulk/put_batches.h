@@ -33,6 +33,8 @@ class PutBatches {
   [[nodiscard]] bool has_room(const store::EntryView& entry) const;
   // The same as add, without waiting. Requires has_room(entry).
   void append(const store::EntryView& entry, std::uint64_t page);
+  // How many entries a batch carries at most, for now.
+  [[nodiscard]] std::size_t batch_limit() const { return size_.limit(); }
 
   // Takes the entries of a batch that have come with their values, and settles the others. A sink
   // for stream_values.

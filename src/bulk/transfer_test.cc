@@ -325,6 +325,38 @@ TEST_F(TransferTest, AnImportThatIsStoppedAndResumedIsWhole) {
   }
 }
 
+TEST_F(TransferTest, AResumedImportRepeatsOnlyWhatWasUnderWay) {
+  std::string text;
+  for (int i = 0; i < 300; ++i) {
+    text += fmt::format("{{\"key\":\"k{:03}\",\"value\":\"v{}\"}}\n", i, i);
+    if (i == 40 || i == 250) text += "[\"no entry\"]\n";
+  }
+  settings.concurrency = 1;
+  std::size_t written = 0;
+  ImportOptions options;
+  options.skip_bad = 2;
+  begin_or_resume();
+  // All 300 come in one piece of the file; the sixth batch of 30 is the last that is seen to end.
+  Report report = run_import(text, options, [&](const FaultyCall& call) -> Fault {
+    if (call.number == 7) return {.fails = error(ErrorCode::unauthorized, Retry::fatal)};
+    written += call.keys.size();
+    return {};
+  });
+  ASSERT_TRUE(report.ended_early);
+  EXPECT_EQ(written, 180u);
+  begin_or_resume();
+  EXPECT_EQ(journal->resumed_from()->counts,
+            (Counts{.listed = 181, .selected = 181, .done = 180, .skipped = 1}));
+  report = run_import(text, options, [&](const FaultyCall& call) -> Fault {
+    written += call.keys.size();
+    return {};
+  });
+  EXPECT_FALSE(report.ended_early);
+  EXPECT_EQ(report.counts, (Counts{.listed = 302, .selected = 302, .done = 300, .skipped = 2}));
+  EXPECT_EQ(written, 300u);
+  EXPECT_EQ(contents(*backend).size(), 300u);
+}
+
 TEST_F(TransferTest, ListGivesPagesAndAsksForNothingElse) {
   fill(100);
   std::vector<std::string> keys;

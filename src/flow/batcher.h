@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 
 namespace sluice::flow {
 
@@ -44,7 +45,8 @@ class Batcher {
 // How many items a batch should carry: the backend's maximum at first, half of the size that failed
 // after a "too large" or a time-out, and back up after successes. It doubles only after as many
 // successes as it has halved in a row, so that a service that stands 2,500 is not asked for 5,000
-// every other time.
+// every other time. Time-outs also come by chance: what a size has stood tells them apart, lest a
+// service that loses one answer in twenty end up with batches of a single key.
 class BatchSize {
  public:
   explicit BatchSize(std::size_t maximum)
@@ -57,23 +59,36 @@ class BatchSize {
     if (half < limit_) {
       limit_ = half;
       patience_ = std::min<std::size_t>(patience_ * 2, 64);
+      refused_ = items;
     }
+    stood_ = std::min(stood_, half);
     successes_ = 0;
   }
   // A batch of `items` succeeded. Small batches (the last of a run) tell nothing.
   void succeeded(std::size_t items) {
+    stood_ = std::max(stood_, items);
+    // The size was not what had been refused.
+    if (items >= refused_) patience_ = kLeastPatience;
     if (limit_ == maximum_ || items < limit_) return;
     if (++successes_ < patience_) return;
     successes_ = 0;
     limit_ = std::min(maximum_, limit_ * 2);
   }
 
+  // Whether as many items have succeeded since they were refused: then a time-out is no reason to
+  // think that they are too many, unless it comes again.
+  [[nodiscard]] bool has_stood(std::size_t items) const { return items <= stood_; }
+
   [[nodiscard]] std::size_t limit() const { return limit_; }
 
  private:
+  static constexpr std::size_t kLeastPatience = 4;
+
   std::size_t maximum_;
   std::size_t limit_;
-  std::size_t patience_ = 4;  // successes in a row before the next try at a larger size
+  std::size_t refused_ = SIZE_MAX;         // the size that was refused last
+  std::size_t stood_ = 1;                  // a single item cannot be made smaller
+  std::size_t patience_ = kLeastPatience;  // successes in a row before a larger size is tried
   std::size_t successes_ = 0;
 };
 

@@ -135,6 +135,33 @@ TEST(BatchSize, HalvesAndClimbsBack) {
   EXPECT_EQ(size.limit(), 1000u);
 }
 
+TEST(BatchSize, RemembersWhatHasStood) {
+  BatchSize size(1000);
+  EXPECT_TRUE(size.has_stood(1));
+  EXPECT_FALSE(size.has_stood(2));
+  size.succeeded(600);
+  EXPECT_TRUE(size.has_stood(600));
+  EXPECT_FALSE(size.has_stood(601));
+  size.refused(800);
+  EXPECT_TRUE(size.has_stood(400));
+  EXPECT_FALSE(size.has_stood(401));
+  size.refused(1);
+  EXPECT_TRUE(size.has_stood(1));
+}
+
+TEST(BatchSize, ARefusalByChanceIsForgotten) {
+  BatchSize size(1024);
+  // Each time it is refused at its maximum, and soon stands it: the way back does not get longer.
+  for (int round = 0; round < 20; ++round) {
+    size.refused(1024);
+    EXPECT_EQ(size.limit(), 512u);
+    int successes = 0;
+    for (; size.limit() < 1024 && successes < 1000; ++successes) size.succeeded(size.limit());
+    EXPECT_LE(successes, 8);
+    size.succeeded(1024);
+  }
+}
+
 TEST(BatchSize, SmallBatchesTellNothing) {
   BatchSize size(1000);
   size.refused(1000);

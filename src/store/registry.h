@@ -40,9 +40,10 @@ struct WireStats {
   std::uint64_t bytes_received = 0;
 };
 
-// A backend with what the program reports of it.
+// A backend with what the program reports of it. Copies share the backend, with its gate and its
+// connections.
 struct Opened {
-  std::unique_ptr<Backend> backend;
+  std::shared_ptr<Backend> backend;
   // The traffic so far; all zero for a local store.
   std::function<WireStats()> wire_stats;
 };

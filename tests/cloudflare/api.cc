@@ -11,9 +11,6 @@ namespace {
 
 constexpr std::string_view control_prefix = "/__control/";
 
-// A request that was on the wire when the 429 went out is not a breach of its Retry-After.
-constexpr std::chrono::milliseconds grace{100};
-
 std::string_view path_of(std::string_view target) {
   return target.substr(0, target.find('?'));
 }
@@ -116,24 +113,20 @@ std::string Api::namespace_id(std::string_view title) const {
   return {};
 }
 
-void Api::arrived(std::string_view target) {
+void Api::arrived(std::string_view target, Clock::time_point at) {
   if (target.starts_with(control_prefix)) return;
   ++stats_.total;
   stats_.max_simultaneous = std::max(stats_.max_simultaneous, ++simultaneous_);
-  const Clock::time_point at = Clock::now();
-  if (at < announced_until_ && at > announced_at_ + grace) ++stats_.during_retry_after;
+  if (retry_after_.breaks(at)) ++stats_.during_retry_after;
 }
 
-void Api::left(std::string_view target, const Answer& answer) {
+void Api::left(std::string_view target, const Answer& answer, Clock::time_point begun) {
   if (target.starts_with(control_prefix)) return;
   --simultaneous_;
   stats_.bytes_out += answer.body.size();
   for (const auto& [name, value] : answer.headers) {
     if (name != "Retry-After") continue;
-    const Clock::time_point at = Clock::now();
-    const Clock::time_point until = at + std::chrono::seconds(parse_integer(value).value_or(0));
-    if (at >= announced_until_) announced_at_ = at;
-    announced_until_ = std::max(announced_until_, until);
+    retry_after_.told(begun, Clock::now(), std::chrono::seconds(parse_integer(value).value_or(0)));
   }
 }
 
@@ -159,6 +152,11 @@ Answer Api::control(const Request& request, std::string_view path) {
     const auto seconds = parse_integer(request.body);
     if (!seconds) return refuse(400, Code::malformed_body, "The body is a number of seconds.");
     advance_clock(std::chrono::seconds(*seconds));
+    return done();
+  }
+  if (path == "applied") {
+    if (request.method == "GET") return plain(applied_.to_json());
+    applied_.start();
     return done();
   }
   if (path == "entries" && request.method == "GET") {

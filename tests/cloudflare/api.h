@@ -13,9 +13,11 @@
 #include <utility>
 #include <vector>
 
+#include "tests/cloudflare/applied.h"
 #include "tests/cloudflare/faults.h"
 #include "tests/cloudflare/keyspace.h"
 #include "tests/cloudflare/rate_limit.h"
+#include "tests/cloudflare/retry_after.h"
 
 namespace sluice::cloudflare_fake {
 
@@ -25,7 +27,7 @@ struct Stats {
   std::map<std::string, std::uint64_t, std::less<>> faults;    // by the name of the fault
   std::uint64_t total = 0;
   std::uint64_t max_simultaneous = 0;
-  // Requests that came although a Retry-After that had been sent was still running.
+  // Requests that came although a Retry-After was running (see RetryAfterWatch).
   std::uint64_t during_retry_after = 0;
   std::uint64_t rate_limited = 0;  // 429 by the modelled limit, not by a fault
   std::uint64_t unauthorized = 0;
@@ -82,9 +84,10 @@ class Api {
  public:
   explicit Api(const Options& options);
 
-  // A request's header has come; `left` is called when its answer has gone out (or was cut).
-  void arrived(std::string_view target);
-  void left(std::string_view target, const Answer& answer);
+  // A request's header has come, its first byte at `at`; `left` is called when its answer has gone
+  // out (or was cut), the writing of which began at `begun`.
+  void arrived(std::string_view target, Clock::time_point at);
+  void left(std::string_view target, const Answer& answer, Clock::time_point begun);
   Answer handle(Request request);
 
   void connected() { ++stats_.connections; }
@@ -158,8 +161,8 @@ class Api {
   std::mt19937_64 random_;
   std::chrono::seconds clock_offset_{0};
   std::uint64_t simultaneous_ = 0;
-  Clock::time_point announced_until_ = Clock::time_point::min();  // the end of a sent Retry-After
-  Clock::time_point announced_at_ = Clock::time_point::min();
+  RetryAfterWatch retry_after_;
+  AppliedCounts applied_;
   std::set<std::string, std::less<>> failed_once_;
 };
 

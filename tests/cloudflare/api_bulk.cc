@@ -296,6 +296,7 @@ Answer Api::bulk_put(Call& call, Namespace& where) {
         continue;
       }
       ++outcome.done;
+      applied_.put(where.id, pair.key);
       if (!options_.discard) where.keyspace.put(std::move(pair.key), std::move(pair.entry));
     }
     stats_.keys_put += outcome.done;
@@ -322,6 +323,7 @@ Answer Api::bulk_delete(Call& call, Namespace& where) {
         continue;
       }
       ++outcome.done;
+      applied_.erased(where.id, key);
       if (where.keyspace.erase(key, now())) ++stats_.keys_erased;
     }
     return bulk_answer(call, outcome);

@@ -189,6 +189,7 @@ Answer Api::put_value(const Call& call, Namespace& where) {
     return refuse(400, Code::bad_expiration, problem);
   }
   ++stats_.keys_put;
+  applied_.put(where.id, call.key);
   if (!options_.discard) where.keyspace.put(call.key, std::move(entry));
   return succeed("{}");
 }
@@ -197,6 +198,7 @@ Answer Api::delete_value(const Call& call, Namespace& where) {
   if (const std::string problem = key_problem(call.key); !problem.empty()) {
     return refuse(400, Code::bad_key, problem);
   }
+  applied_.erased(where.id, call.key);
   if (where.keyspace.erase(call.key, now())) ++stats_.keys_erased;
   return succeed("{}");
 }

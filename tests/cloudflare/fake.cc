@@ -1,11 +1,16 @@
 #include "tests/cloudflare/fake.h"
 
+#include <sys/socket.h>
+
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <cstring>
+#include <ctime>
 #include <mutex>
 #include <thread>
 
@@ -39,6 +44,33 @@ http::response<http::string_body> make_response(Answer& answer, bool keep_alive)
   response.body() = answer.body;
   response.prepare_payload();
   return response;
+}
+
+// When the first byte that waits in the socket arrived, as the kernel knows: this thread may have
+// been busy with another request since then, and a late look would make a request that was in time
+// seem to break a Retry-After.
+Clock::time_point arrival(Socket& socket) {
+  const Clock::time_point now = Clock::now();
+  timespec wall{};
+  clock_gettime(CLOCK_REALTIME, &wall);
+  char byte = 0;
+  iovec into{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(timespec))];
+  msghdr message{};
+  message.msg_iov = &into;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  if (::recvmsg(socket.native_handle(), &message, MSG_PEEK | MSG_DONTWAIT) <= 0) return now;
+  for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr; at = CMSG_NXTHDR(&message, at)) {
+    if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_TIMESTAMPNS) continue;
+    timespec stamp{};
+    std::memcpy(&stamp, CMSG_DATA(at), sizeof(stamp));
+    const auto age = std::chrono::seconds(wall.tv_sec - stamp.tv_sec) +
+                     std::chrono::nanoseconds(wall.tv_nsec - stamp.tv_nsec);
+    return now - std::max(age, std::chrono::nanoseconds(0));
+  }
+  return now;
 }
 
 }  // namespace
@@ -77,8 +109,17 @@ struct FakeCloudflare::Server {
   Task<> serve(Socket socket) {
     boost::system::error_code ignored;
     socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+    const int on = 1;
+    ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
     boost::beast::flat_buffer buffer;
     while (true) {
+      Clock::time_point at = Clock::now();
+      if (buffer.size() == 0) {
+        const auto [error] =
+            co_await socket.async_wait(asio::socket_base::wait_read, asio::as_tuple(use_task));
+        if (error) co_return;
+        at = arrival(socket);
+      }
       http::request_parser<http::string_body> parser;
       parser.body_limit(body_limit);
       const auto [header_error, header_bytes] =
@@ -87,21 +128,25 @@ struct FakeCloudflare::Server {
       const std::string target = text(parser.get().target());
       {
         const std::lock_guard lock(mutex);
-        api.arrived(target);
+        api.arrived(target, at);
       }
       Answer answer;
-      const bool goes_on = co_await exchange(socket, buffer, parser, answer);
+      Clock::time_point begun;
+      const bool goes_on = co_await exchange(socket, buffer, parser, answer, begun);
       {
         const std::lock_guard lock(mutex);
-        api.left(target, answer);
+        api.left(target, answer, begun);
       }
       if (!goes_on) co_return;
     }
   }
 
-  // Reads the rest of a request, and answers. False: the connection is to be closed.
+  // Reads the rest of a request, and answers; `begun` is when the answer began to go out. False:
+  // the connection is to be closed.
   Task<bool> exchange(Socket& socket, boost::beast::flat_buffer& buffer,
-                      http::request_parser<http::string_body>& parser, Answer& answer) {
+                      http::request_parser<http::string_body>& parser, Answer& answer,
+                      Clock::time_point& begun) {
+    begun = Clock::now();
     if (boost::beast::iequals(parser.get()[http::field::expect], "100-continue")) {
       http::response<http::empty_body> go_on(http::status::continue_, 11);
       const auto [error, bytes] =
@@ -130,6 +175,7 @@ struct FakeCloudflare::Server {
       co_return false;
     }
     if (answer.delivery == Fault::stall) co_await io::sleep_for(answer.stall);
+    begun = Clock::now();
     const bool keep_alive = message.keep_alive();
     auto response = make_response(answer, keep_alive);
     if (answer.delivery == Fault::cut_middle) {

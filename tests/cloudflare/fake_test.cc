@@ -414,6 +414,97 @@ TEST(RateLimitTest, BeginsAnewWithItsWindow) {
   }
 }
 
+TEST(RetryAfterWatchTest, CountsOnlyWhatCouldHaveKnown) {
+  using std::chrono::milliseconds;
+  const Clock::time_point start{std::chrono::hours(1)};
+  RetryAfterWatch watch;
+  EXPECT_FALSE(watch.breaks(start));
+  // Written from 0 to 3 ms, closed for a second: from 53 ms (the grace) to 1000 ms.
+  watch.told(start, start + milliseconds(3), std::chrono::seconds(1));
+  EXPECT_FALSE(watch.breaks(start + milliseconds(1)));
+  EXPECT_FALSE(watch.breaks(start + milliseconds(52)));
+  EXPECT_TRUE(watch.breaks(start + milliseconds(54)));
+  EXPECT_TRUE(watch.breaks(start + milliseconds(999)));
+  EXPECT_FALSE(watch.breaks(start + milliseconds(1000)));
+  // Another, for a request that was under way at its end: it has its own grace, and what breaks the
+  // first one still does, however late it is looked at.
+  watch.told(start + milliseconds(980), start + milliseconds(981), std::chrono::seconds(2));
+  EXPECT_TRUE(watch.breaks(start + milliseconds(999)));
+  EXPECT_FALSE(watch.breaks(start + milliseconds(1010)));
+  EXPECT_TRUE(watch.breaks(start + milliseconds(1032)));
+  EXPECT_TRUE(watch.breaks(start + milliseconds(2979)));
+  EXPECT_FALSE(watch.breaks(start + milliseconds(2981)));
+  EXPECT_TRUE(watch.breaks(start + milliseconds(500)));
+  // An answer that took longer to write than it tells to wait closes nothing.
+  watch.told(start, start + milliseconds(990), std::chrono::seconds(1));
+  watch.told(start, start, std::chrono::seconds(0));
+  EXPECT_FALSE(watch.breaks(start + milliseconds(20)));
+}
+
+TEST_F(FakeCloudflareTest, ARequestThatWaitedInTheSocketIsJudgedByItsArrival) {
+  start({.keys = 400'000});
+  where = collection + "/" + fake->namespace_id("made-up");
+  using std::chrono::milliseconds;
+  bool in_time = false;
+  // A machine that is too slow at one time is not at every time.
+  for (int attempt = 0; attempt < 20 && !in_time; ++attempt) {
+    set_faults(R"({"script":[{"route":"GET keys","nth":1,"fault":"429"}],"retry_after":1})");
+    fake->reset_stats();
+    EXPECT_EQ(client->send("GET", where + "/keys").status, 429);
+    const Clock::time_point answered = Clock::now();
+    // Keeps the server busy until the grace is over.
+    std::thread busy([&] {
+      EXPECT_EQ(Client(fake->port()).send("GET", "/__control/entries?title=made-up").status, 200);
+    });
+    std::this_thread::sleep_for(milliseconds(10));
+    const Clock::time_point sending = Clock::now();
+    EXPECT_EQ(client->send("GET", where + "/keys").status, 200);
+    const Clock::time_point read = Clock::now();
+    busy.join();
+    in_time = sending - answered < milliseconds(30) && read - answered > milliseconds(70);
+    if (in_time) EXPECT_EQ(fake->stats().during_retry_after, 0u);
+    std::this_thread::sleep_until(answered + std::chrono::seconds(1));
+  }
+  EXPECT_TRUE(in_time);
+  // One that arrives after the grace counts.
+  set_faults(R"({"script":[{"route":"GET keys","nth":1,"fault":"429"}],"retry_after":1})");
+  fake->reset_stats();
+  EXPECT_EQ(client->send("GET", where + "/keys").status, 429);
+  std::this_thread::sleep_for(milliseconds(100));
+  EXPECT_EQ(client->send("GET", where + "/keys").status, 200);
+  EXPECT_EQ(fake->stats().during_retry_after, 1u);
+}
+
+TEST_F(FakeCloudflareTest, CountsHowOftenAKeyIsApplied) {
+  start();
+  const auto applied = [&] { return client->send("GET", "/__control/applied").body; };
+  const std::string pairs = R"([{"key":"a","value":"1"},{"key":"b","value":"2"}])";
+  EXPECT_TRUE(client->send("PUT", where + "/bulk", pairs).success());
+  // Not counted before it was asked for.
+  EXPECT_EQ(applied(),
+            R"({"put":{"keys":0,"again":0,"most":0},"erased":{"keys":0,"again":0,"most":0}})");
+  EXPECT_EQ(client->send("POST", "/__control/applied").status, 200);
+  set_faults(R"({"script":[{"route":"PUT bulk","nth":1,"fault":"cut_after"},
+                           {"route":"PUT bulk","nth":2,"fault":"500"}],"fail_keys":{"b":1}})");
+  EXPECT_EQ(client->send("PUT", where + "/bulk", pairs).status, 0);  // applied but for b
+  reconnect();
+  EXPECT_EQ(client->send("PUT", where + "/bulk", pairs).status, 500);  // not applied
+  EXPECT_TRUE(client->send("PUT", where + "/bulk", pairs).success());
+  EXPECT_TRUE(client->send("PUT", where + "/values/a", "3", "text/plain").success());
+  EXPECT_TRUE(client->send("POST", where + "/bulk/delete", R"(["a","never there"])").success());
+  EXPECT_TRUE(client->send("DELETE", where + "/values/a").success());
+  EXPECT_EQ(applied(),
+            R"({"put":{"keys":2,"again":2,"most":3},"erased":{"keys":2,"again":1,"most":2}})");
+  // The same key of another namespace is another key.
+  const std::string other = collection + "/" + fake->create_namespace("Other");
+  EXPECT_TRUE(client->send("PUT", other + "/bulk", pairs).success());
+  EXPECT_EQ(applied(),
+            R"({"put":{"keys":4,"again":2,"most":3},"erased":{"keys":2,"again":1,"most":2}})");
+  EXPECT_EQ(client->send("POST", "/__control/applied").status, 200);
+  EXPECT_EQ(applied(),
+            R"({"put":{"keys":0,"again":0,"most":0},"erased":{"keys":0,"again":0,"most":0}})");
+}
+
 TEST(TextTest, ReplacesWhatIsNotUtf8AsDecodersDo) {
   EXPECT_EQ(as_text("plain", true), "plain");
   EXPECT_EQ(as_text("\xC3\xA9", true), "\xC3\xA9");

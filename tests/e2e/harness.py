@@ -174,6 +174,14 @@ class FakeServer:
     def reset(self):
         self.ask("POST", "/__control/reset", b"")
 
+    def count_applied(self):
+        """Begins to count how often each key is written and deleted by calls that are applied."""
+        self.ask("POST", "/__control/applied", b"")
+
+    def applied(self):
+        """{"put": {"keys", "again", "most"}, "erased": …} since `count_applied`."""
+        return json.loads(self.ask("GET", "/__control/applied"))
+
     def faults(self, **plan):
         self.ask("POST", "/__control/faults", json.dumps(plan).encode())
 
