@@ -74,6 +74,33 @@ def latency(bench):
                   detail=f"{median_seconds(ours):.2f} s, listing {median_seconds(theirs):.2f} s"))
 
 
+def partitions(bench):
+    """Listing by prefixes side by side, with latency and no budget in the way."""
+    keys = 40_000 if bench.quick else 200_000
+    source = bench.path("parts.ndjson")
+    with open(source, "w", encoding="utf-8") as lines:
+        lines.writelines(f'{{"key":"p{n % 8}:{n:08}","value":"v"}}\n' for n in range(keys))
+    prefixes = ",".join(f"p{n}" for n in range(8))
+    listed = bench.path("listed.txt")
+    with Fake(bench, "--latency", "80ms", keys=1) as fake:
+        bench.kv("import", *REMOTE, source, "--yes", environment=fake.environment)
+        bench.kv("delete", *REMOTE, "--prefix", "user:", "--yes", environment=fake.environment)
+
+        def job(*flags):
+            def run():
+                cost = bench.kv("list", *REMOTE, "--all", "--format", "keys", "-o", listed, *flags,
+                                environment=fake.environment)
+                with open(listed, "rb") as lines:
+                    require(len(set(lines)) == keys, "partitions: not every key was listed once")
+                return cost
+            return run
+
+        ratio, ours, theirs = paired(3, job("--list-partitions", prefixes), job())
+    bench.add(Row(f"latency 80 ms: listing {count(keys)} keys by 8 prefixes", ratio, 0.2, "× the time",
+                  peer="listing them serially",
+                  detail=f"{median_seconds(ours):.2f} s, serially {median_seconds(theirs):.2f} s"))
+
+
 def cpu(bench):
     keys = 200_000 if bench.quick else 1_000_000
     with Fake(bench, keys=keys) as fake:
