@@ -81,7 +81,9 @@ store::Environment Context::store_environment() {
           .data_folder = folders.data,
           .gate = gate,
           .retry = {},
-          .request_timeout = invocation->duration("timeout").value_or(std::chrono::minutes(1))};
+          .request_timeout = invocation->duration("timeout").value_or(std::chrono::minutes(1)),
+          .budget_folder = flow::Budget::folder(environment("XDG_RUNTIME_DIR").value_or(""),
+                                                environment("TMPDIR").value_or(""))};
 }
 
 }  // namespace sluice::cli

@@ -1,48 +1,65 @@
 #include "flow/gate.h"
 
 #include <algorithm>
+#include <array>
 
 namespace sluice::flow {
 
 Gate::Gate(io::Executor executor, io::Stop& stop, Options options)
     : stop_(stop),
-      options_(options),
-      controller_(options.concurrency),
+      options_(std::move(options)),
+      budget_(options_.budget ? options_.budget : std::make_shared<Budget>()),
+      controller_(options_.concurrency),
       changed_(executor),
-      stop_listener_(stop, [this] { changed_.notify_all(); }) {
-  if (options_.quota) window_.emplace(*options_.quota);
-}
+      stop_listener_(stop, [this] { changed_.notify_all(); }) {}
 
 io::Task<Result<Gate::Pass>> Gate::enter() {
   const std::uint64_t ticket = next_ticket_++;
   std::optional<TimePoint> closed_since;
   for (;;) {
     if (ticket == serving_) {
-      const TimePoint now = io::Clock::now();
       if (stop_.requested()) {
         ++serving_;
         changed_.notify_all();
         co_return std::unexpected(stop_.reason());
       }
-      TimePoint open_at = std::max(now, closed_until_);
-      if (window_) open_at = std::max(open_at, window_->next(now));
-      if (open_at > now) {
-        if (!closed_since) closed_since = now;
-        co_await changed_.wait_until(open_at);
-        continue;
-      }
-      if (closed_since) stats_.waited += now - *std::exchange(closed_since, std::nullopt);
       if (in_flight_ < controller_.limit()) {
-        ++serving_;
-        ++in_flight_;
-        ++stats_.sent;
-        if (window_) window_->record(now);
-        changed_.notify_all();
-        co_return Pass(*this, now);
+        TimePoint now = io::Clock::now();
+        const auto open_at = spend(now);
+        if (!open_at) {
+          if (closed_since) stats_.waited += now - *closed_since;
+          ++serving_;
+          ++in_flight_;
+          ++stats_.sent;
+          changed_.notify_all();
+          co_return Pass(*this, now);
+        }
+        if (!closed_since) closed_since = now;
+        co_await changed_.wait_until(*open_at);
+        continue;
       }
     }
     co_await changed_.wait();
   }
+}
+
+std::optional<TimePoint> Gate::spend(TimePoint& now) {
+  // With nothing in flight, no answer would ever tell that there is room again.
+  if (left_ == 0 && in_flight_ > 0 && now < left_until_) return left_until_;
+  Quotas quotas;
+  if (!options_.quota_is_fixed) quotas = budget_->learned(now);
+  if (quotas.empty() && options_.quota) quotas.add(*options_.quota);
+  std::array<Pace, Quotas::most> paces;
+  for (std::size_t i = 0; i < quotas.size(); ++i) paces[i] = pace_of(quotas[i]);
+  for (;;) {
+    if (const TimePoint closed = budget_->closed_until(); now < closed) return closed;
+    const SendLog::Place place = budget_->log().reserve({paces.data(), quotas.size()}, now);
+    if (!place.number) return place.open_at;
+    now = io::Clock::now();
+    if (budget_->log().commit(*place.number, now)) break;
+  }
+  if (left_ > 0) --left_;
+  return std::nullopt;
 }
 
 void Gate::finish(Outcome outcome, TimePoint sent,
@@ -53,24 +70,21 @@ void Gate::finish(Outcome outcome, TimePoint sent,
       now);
   --in_flight_;
   if (outcome == Outcome::throttled) ++stats_.throttled;
-  if (retry_after) closed_until_ = std::max(closed_until_, now + *retry_after);
+  if (retry_after) budget_->close_until(now + *retry_after);
   learn(hint, now);
   changed_.notify_all();
 }
 
 void Gate::learn(const BudgetHint& hint, TimePoint now) {
   if (options_.quota_is_fixed) return;
-  if (hint.quota && hint.quota->requests > 0 && hint.quota->window > Duration::zero()) {
-    if (!window_) {
-      window_.emplace(*hint.quota);
-    } else if (window_->quota() != *hint.quota) {
-      window_->set_quota(*hint.quota);
-    }
-  }
+  if (!hint.quotas.empty()) budget_->learn(hint.quotas, now);
+  if (!hint.remaining || !hint.reset_after) return;
+  const TimePoint reset = now + *hint.reset_after;
+  // What is in flight may not be counted in it yet.
+  left_ = *hint.remaining - std::min(*hint.remaining, in_flight_);
+  left_until_ = reset;
   // Nothing left: others spend the same budget. The next window opens at the reset.
-  if (hint.remaining && *hint.remaining == 0 && hint.reset_after) {
-    closed_until_ = std::max(closed_until_, now + *hint.reset_after);
-  }
+  if (*hint.remaining == 0) budget_->close_until(reset);
 }
 
 GateStats Gate::stats() const {

@@ -4,9 +4,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
+#include "flow/budget.h"
 #include "flow/concurrency.h"
 #include "flow/quota.h"
 #include "io/stop.h"
@@ -34,14 +37,18 @@ struct GateStats {
 // when the rate budget allows one more, no Retry-After runs, and fewer requests are in flight than
 // the concurrency limit. A batch that needs 101 requests passes 101 times.
 //
+// The budget may be shared with other gates, in this process and in others: then what one of them
+// sends, or is told, holds for all of them.
+//
 // Waiters are admitted in the order in which they came. A requested stop turns all of them away
 // with the stop's reason. Belongs to one loop.
 class Gate {
  public:
   struct Options {
-    std::optional<Quota> quota;    // none: no budget until an answer tells one
-    bool quota_is_fixed = false;   // --rate was given: what answers tell is not taken over
-    std::size_t concurrency = 10;  // the most that may be in flight
+    std::optional<Quota> quota;        // none: no budget until an answer tells one
+    bool quota_is_fixed = false;       // --rate was given: what answers tell is not taken over
+    std::size_t concurrency = 10;      // the most that may be in flight
+    std::shared_ptr<Budget> budget{};  // none: one of the gate's own
   };
 
   // Leave to send one request; held until its answer is complete. Destroying it without `finish`
@@ -76,14 +83,17 @@ class Gate {
  private:
   void finish(Outcome outcome, TimePoint sent, std::optional<std::chrono::milliseconds> retry_after,
               const BudgetHint& hint);
+  // Takes a place in the budget. Nothing: sent at the moment in `now`; else try again then.
+  std::optional<TimePoint> spend(TimePoint& now);
   void learn(const BudgetHint& hint, TimePoint now);
 
   io::Stop& stop_;
   Options options_;
-  std::optional<SlidingWindow> window_;
+  std::shared_ptr<Budget> budget_;
   ConcurrencyController controller_;
-  // Nothing is sent before this moment: the end of the last Retry-After.
-  TimePoint closed_until_ = TimePoint::min();
+  // How many more may be sent before `left_until_`, by the last answer that told.
+  std::size_t left_ = 0;
+  TimePoint left_until_ = TimePoint::min();
   std::size_t in_flight_ = 0;
   // Tickets keep the order of arrival: the waiter whose ticket is `serving_` goes next.
   std::uint64_t next_ticket_ = 0;

@@ -27,6 +27,9 @@ struct Environment {
   flow::Gate::Options gate;  // --rate and --concurrency
   flow::RetryPolicy retry;
   std::chrono::milliseconds request_timeout{60'000};  // --timeout
+  // Where processes of this user meet that spend the same budget (flow::Budget::folder); empty: no
+  // budget is shared.
+  std::string budget_folder{};
 };
 
 // What is common to all backends' figures, for summaries.

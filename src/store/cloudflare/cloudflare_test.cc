@@ -5,7 +5,9 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
+#include <filesystem>
 #include <map>
+#include <set>
 
 #include "http/scripted_server.h"
 #include "store/limits.h"
@@ -120,6 +122,33 @@ TEST_F(CloudflareTest, SendsCredentialsOnlyWhereNobodyCanReadThem) {
     settings["CLOUDFLARE_API_BASE_URL"] = url;
     EXPECT_TRUE(open_cloudflare("acc", environment())) << url;
   }
+}
+
+TEST_F(CloudflareTest, SharesItsBudgetWithThoseOfTheSameCredentials) {
+  std::string folder = testing::TempDir() + "cloudflare-budget-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  Environment shared = environment();
+  shared.budget_folder = folder;
+  const auto files = [&] {
+    std::set<std::string> names;
+    for (const auto& file : std::filesystem::directory_iterator(folder)) {
+      names.insert(file.path().filename());
+    }
+    return names;
+  };
+  EXPECT_TRUE(open_cloudflare("acc", shared));
+  EXPECT_TRUE(open_cloudflare("another-account", shared));
+  EXPECT_EQ(files().size(), 1u);
+  EXPECT_EQ(files().begin()->find("s3cret"), std::string::npos);
+  settings["CLOUDFLARE_API_TOKEN"] = "another";
+  EXPECT_TRUE(open_cloudflare("acc", shared));
+  EXPECT_EQ(files().size(), 2u);
+  settings["CLOUDFLARE_API_BASE_URL"] = "";
+  EXPECT_TRUE(open_cloudflare("acc", shared));
+  EXPECT_EQ(files().size(), 3u);
+  shared.budget_folder = folder + "/no/such/folder";
+  EXPECT_TRUE(open_cloudflare("acc", shared)) << "works alone";
+  std::filesystem::remove_all(folder);
 }
 
 TEST_F(CloudflareTest, RefusesATokenThatWouldBreakAHeader) {
