@@ -9,11 +9,11 @@ Gate::Gate(io::Executor executor, io::Stop& stop, Options options)
     : stop_(stop),
       options_(std::move(options)),
       budget_(options_.budget ? options_.budget : std::make_shared<Budget>()),
-      controller_(options_.concurrency),
+      limiter_(options_.concurrency),
       changed_(executor),
       stop_listener_(stop, [this] { changed_.notify_all(); }) {}
 
-io::Task<Result<Gate::Pass>> Gate::enter() {
+io::Task<Result<Gate::Pass>> Gate::enter(RequestKind kind) {
   const std::uint64_t ticket = next_ticket_++;
   std::optional<TimePoint> closed_since;
   for (;;) {
@@ -23,7 +23,7 @@ io::Task<Result<Gate::Pass>> Gate::enter() {
         changed_.notify_all();
         co_return std::unexpected(stop_.reason());
       }
-      if (in_flight_ < controller_.limit()) {
+      if (in_flight_ < limiter_.limit()) {
         TimePoint now = io::Clock::now();
         const auto open_at = spend(now);
         if (!open_at) {
@@ -32,7 +32,7 @@ io::Task<Result<Gate::Pass>> Gate::enter() {
           ++in_flight_;
           ++stats_.sent;
           changed_.notify_all();
-          co_return Pass(*this, now);
+          co_return Pass(*this, kind, now);
         }
         if (!closed_since) closed_since = now;
         co_await changed_.wait_until(*open_at);
@@ -62,12 +62,16 @@ std::optional<TimePoint> Gate::spend(TimePoint& now) {
   return std::nullopt;
 }
 
-void Gate::finish(Outcome outcome, TimePoint sent,
+void Gate::finish(Outcome outcome, RequestKind kind, TimePoint sent,
                   std::optional<std::chrono::milliseconds> retry_after, const BudgetHint& hint) {
   const TimePoint now = io::Clock::now();
-  controller_.observe(
-      {.latency = now - sent, .overloaded = outcome != Outcome::answered, .in_flight = in_flight_},
-      now);
+  if (outcome != Outcome::other) {
+    limiter_.observe({.kind = kind,
+                      .sent = sent,
+                      .failed = outcome != Outcome::answered,
+                      .in_flight = in_flight_},
+                     now);
+  }
   --in_flight_;
   if (outcome == Outcome::throttled) ++stats_.throttled;
   if (retry_after) budget_->close_until(now + *retry_after);
@@ -90,7 +94,7 @@ void Gate::learn(const BudgetHint& hint, TimePoint now) {
 GateStats Gate::stats() const {
   GateStats stats = stats_;
   stats.in_flight = in_flight_;
-  stats.concurrency = controller_.limit();
+  stats.concurrency = limiter_.limit();
   return stats;
 }
 

@@ -18,10 +18,11 @@ namespace sluice::flow {
 
 // How the request that a Pass admitted has ended, as far as the gate must know.
 enum class Outcome : std::uint8_t {
-  answered,   // any answer that is not one of the others
+  answered,   // with what was asked
   throttled,  // 429, or the service's own word for it
   timed_out,  // no answer in time, or a gateway's 524
   broken,     // no connection, a reset, 5xx
+  other,      // refused, or never read: how long it took tells nothing about the load
 };
 
 // What a gate has seen, for summaries and tests.
@@ -55,34 +56,37 @@ class Gate {
   // counts as `broken`.
   class Pass {
    public:
-    explicit Pass(Gate& gate, TimePoint sent) : gate_(&gate), sent_(sent) {}
-    Pass(Pass&& other) noexcept : gate_(std::exchange(other.gate_, nullptr)), sent_(other.sent_) {}
+    Pass(Gate& gate, RequestKind kind, TimePoint sent) : gate_(&gate), kind_(kind), sent_(sent) {}
+    Pass(Pass&& other) noexcept
+        : gate_(std::exchange(other.gate_, nullptr)), kind_(other.kind_), sent_(other.sent_) {}
     Pass& operator=(Pass&&) = delete;
     ~Pass() {
-      if (gate_ != nullptr) gate_->finish(Outcome::broken, sent_, {}, {});
+      if (gate_ != nullptr) gate_->finish(Outcome::broken, kind_, sent_, {}, {});
     }
     // Reports the end. A `retry_after` closes the gate for everybody until it is over.
     void finish(Outcome outcome, std::optional<std::chrono::milliseconds> retry_after = {},
                 const BudgetHint& hint = {}) {
-      std::exchange(gate_, nullptr)->finish(outcome, sent_, retry_after, hint);
+      std::exchange(gate_, nullptr)->finish(outcome, kind_, sent_, retry_after, hint);
     }
 
    private:
     Gate* gate_;
+    RequestKind kind_;
     TimePoint sent_;
   };
 
   Gate(io::Executor executor, io::Stop& stop, Options options);
 
-  // Waits for leave to send one request. Fails only with the reason of a requested stop.
-  io::Task<Result<Pass>> enter();
+  // Waits for leave to send one request of this kind (request_kind); latencies are compared with
+  // those of its kind only. Fails only with the reason of a requested stop.
+  io::Task<Result<Pass>> enter(RequestKind kind = 0);
 
   [[nodiscard]] GateStats stats() const;
   [[nodiscard]] io::Stop& stop() { return stop_; }
 
  private:
-  void finish(Outcome outcome, TimePoint sent, std::optional<std::chrono::milliseconds> retry_after,
-              const BudgetHint& hint);
+  void finish(Outcome outcome, RequestKind kind, TimePoint sent,
+              std::optional<std::chrono::milliseconds> retry_after, const BudgetHint& hint);
   // Takes a place in the budget. Nothing: sent at the moment in `now`; else try again then.
   std::optional<TimePoint> spend(TimePoint& now);
   void learn(const BudgetHint& hint, TimePoint now);
@@ -90,7 +94,7 @@ class Gate {
   io::Stop& stop_;
   Options options_;
   std::shared_ptr<Budget> budget_;
-  ConcurrencyController controller_;
+  ConcurrencyLimiter limiter_;
   // How many more may be sent before `left_until_`, by the last answer that told.
   std::size_t left_ = 0;
   TimePoint left_until_ = TimePoint::min();

@@ -143,37 +143,6 @@ TEST(BatchSize, AsksSeldomForWhatWasRefused) {
   EXPECT_LE(refused, 25);
 }
 
-TEST(ConcurrencyController, HalvesOncePerOverloadAndClimbsByOnePerRound) {
-  ConcurrencyController controller(16);
-  EXPECT_EQ(controller.limit(), 16u);
-  TimePoint now = kStart;
-  const Sample bad{.latency = 100ms, .overloaded = true, .in_flight = 16};
-  for (int i = 0; i < 16; ++i) controller.observe(bad, now += 1ms);
-  EXPECT_EQ(controller.limit(), 8u) << "the failures of one overload count once";
-  controller.observe(bad, now += 200ms);
-  EXPECT_EQ(controller.limit(), 4u);
-  for (int i = 0; i < 5; ++i) controller.observe({.latency = 10ms, .in_flight = 4}, now);
-  EXPECT_EQ(controller.limit(), 5u);
-  for (int i = 0; i < 1000; ++i) controller.observe({.latency = 10ms, .in_flight = 16}, now);
-  EXPECT_EQ(controller.limit(), 16u) << "never beyond the maximum";
-}
-
-TEST(ConcurrencyController, StaysBetweenOneAndTheMaximum) {
-  ConcurrencyController controller(4);
-  TimePoint now = kStart;
-  for (int i = 0; i < 10; ++i)
-    controller.observe({.latency = 1ms, .overloaded = true, .in_flight = 1}, now += 1s);
-  EXPECT_EQ(controller.limit(), 1u);
-  EXPECT_EQ(ConcurrencyController(0).limit(), 1u);
-}
-
-TEST(ConcurrencyController, ALimitThatIsNotUsedUpDoesNotGrow) {
-  ConcurrencyController controller(16);
-  controller.observe({.latency = 1ms, .overloaded = true, .in_flight = 16}, kStart);
-  for (int i = 0; i < 100; ++i) controller.observe({.latency = 1ms, .in_flight = 2}, kStart);
-  EXPECT_EQ(controller.limit(), 8u);
-}
-
 TEST(RateEstimate, SmoothsAndTellsTheTimeLeft) {
   RateEstimate rate(5.0);
   EXPECT_EQ(rate.per_second(), 0.0);

@@ -45,6 +45,9 @@ struct Request {
   bool idempotent = true;
   // Whether it is a batch that may be split: then a time-out asks for a smaller one.
   bool divisible = false;
+  // What requests that take similarly long have in common, for Session to compare their times:
+  // "values". Empty: the path, which does when it names no key.
+  std::string_view route{};
 };
 
 struct Response {

@@ -298,7 +298,8 @@ io::Task<Result<std::optional<KvStore::Value>>> KvStore::fetch_value(std::string
     }
     return value;
   };
-  co_return co_await account_->session().call(http::Request{.url = path("/values/", key)}, judge);
+  co_return co_await account_->session().call(
+      http::Request{.url = path("/values/", key), .route = "values"}, judge);
 }
 
 io::Task<Result<std::string>> KvStore::fetch_metadata(std::string_view key) {
@@ -312,7 +313,8 @@ io::Task<Result<std::string>> KvStore::fetch_metadata(std::string_view key) {
     }
     return metadata;
   };
-  co_return co_await account_->session().call(http::Request{.url = path("/metadata/", key)}, judge);
+  co_return co_await account_->session().call(
+      http::Request{.url = path("/metadata/", key), .route = "metadata"}, judge);
 }
 
 io::Task<> KvStore::fetch_exactly(GetAnswer& answer, std::size_t index) {
