@@ -265,17 +265,17 @@ class Simulation {
 };
 
 TEST(ConcurrencySimulation, SettlesNearTheKnee) {
-  for (const std::size_t workers : {1u, 2u, 3u, 4u, 8u, 16u, 30u}) {
+  for (const std::size_t workers : {1u, 2u, 4u, 8u, 16u, 30u}) {
     for (const double jitter : {0.0, 0.2, 0.5}) {
       for (const double network : {0.0, 0.02}) {
-        for (const std::uint64_t seed : {1u, 2u, 3u}) {
+        for (const std::uint64_t seed : {1u, 2u}) {
           SCOPED_TRACE(fmt::format("{} workers, jitter {}, network {}, seed {}", workers, jitter,
                                    network, seed));
           Simulation simulation({.workers = workers, .network = network}, 50, seed);
           const std::vector<Work> work{{.seconds = 0.03, .jitter = jitter}};
           simulation.run(work, 100'000, 5);
           simulation.forget();
-          simulation.run(work, 1'000'000, 100);
+          simulation.run(work, 1'000'000, 60);
           const double capacity = static_cast<double>(workers) / 0.03;
           EXPECT_GE(simulation.report.throughput(), 0.9 * capacity);
           EXPECT_LE(simulation.report.queueing(), 1.0);

@@ -25,17 +25,17 @@ io::Task<Result<Gate::Pass>> Gate::enter(RequestKind kind) {
       }
       if (in_flight_ < limiter_.limit()) {
         TimePoint now = io::Clock::now();
-        const auto open_at = spend(now);
-        if (!open_at) {
+        const SendLog::Place place = spend(now);
+        if (place.number) {
           if (closed_since) stats_.waited += now - *closed_since;
           ++serving_;
           ++in_flight_;
           ++stats_.sent;
           changed_.notify_all();
-          co_return Pass(*this, kind, now);
+          co_return Pass(*this, {.kind = kind, .sent = now, .number = *place.number});
         }
         if (!closed_since) closed_since = now;
-        co_await changed_.wait_until(*open_at);
+        co_await changed_.wait_until(place.open_at);
         continue;
       }
     }
@@ -43,34 +43,39 @@ io::Task<Result<Gate::Pass>> Gate::enter(RequestKind kind) {
   }
 }
 
-std::optional<TimePoint> Gate::spend(TimePoint& now) {
+SendLog::Place Gate::spend(TimePoint& now) {
   // With nothing in flight, no answer would ever tell that there is room again.
-  if (left_ == 0 && in_flight_ > 0 && now < left_until_) return left_until_;
+  if (left_ == 0 && in_flight_ > 0 && now < left_until_) return {.open_at = left_until_};
   Quotas quotas;
   if (!options_.quota_is_fixed) quotas = budget_->learned(now);
   if (quotas.empty() && options_.quota) quotas.add(*options_.quota);
   std::array<Pace, Quotas::most> paces;
-  for (std::size_t i = 0; i < quotas.size(); ++i) paces[i] = pace_of(quotas[i]);
-  for (;;) {
-    if (const TimePoint closed = budget_->closed_until(); now < closed) return closed;
-    const SendLog::Place place = budget_->log().reserve({paces.data(), quotas.size()}, now);
-    if (!place.number) return place.open_at;
-    now = io::Clock::now();
-    if (budget_->log().commit(*place.number, now)) break;
+  // Without a pace, too: others may have one.
+  Duration slack = std::chrono::milliseconds(100);
+  for (std::size_t i = 0; i < quotas.size(); ++i) {
+    paces[i] = pace_of(quotas[i]);
+    slack = i == 0 ? paces[i].slack : std::min(slack, paces[i].slack);
   }
-  if (left_ > 0) --left_;
-  return std::nullopt;
+  for (;;) {
+    if (const TimePoint closed = budget_->closed_until(); now < closed) return {.open_at = closed};
+    const SendLog::Place place = budget_->log().reserve({paces.data(), quotas.size()}, now);
+    if (!place.number) return place;
+    now = io::Clock::now();
+    if (!budget_->log().commit(*place.number, now, slack)) continue;
+    if (left_ > 0) --left_;
+    return place;
+  }
 }
 
-void Gate::finish(Outcome outcome, RequestKind kind, TimePoint sent,
+void Gate::finish(const Request& request, Outcome outcome,
                   std::optional<std::chrono::milliseconds> retry_after, const BudgetHint& hint) {
   const TimePoint now = io::Clock::now();
+  const bool failed = outcome != Outcome::answered && outcome != Outcome::other;
+  if (!failed || outcome == Outcome::throttled) budget_->log().answered(request.number, now);
   if (outcome != Outcome::other) {
-    limiter_.observe({.kind = kind,
-                      .sent = sent,
-                      .failed = outcome != Outcome::answered,
-                      .in_flight = in_flight_},
-                     now);
+    limiter_.observe(
+        {.kind = request.kind, .sent = request.sent, .failed = failed, .in_flight = in_flight_},
+        now);
   }
   --in_flight_;
   if (outcome == Outcome::throttled) ++stats_.throttled;

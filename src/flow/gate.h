@@ -52,27 +52,33 @@ class Gate {
     std::shared_ptr<Budget> budget{};  // none: one of the gate's own
   };
 
+  // What the gate remembers of a request that is under way.
+  struct Request {
+    RequestKind kind;
+    TimePoint sent;
+    std::uint64_t number;  // in the log of sends
+  };
+
   // Leave to send one request; held until its answer is complete. Destroying it without `finish`
   // counts as `broken`.
   class Pass {
    public:
-    Pass(Gate& gate, RequestKind kind, TimePoint sent) : gate_(&gate), kind_(kind), sent_(sent) {}
+    Pass(Gate& gate, const Request& request) : gate_(&gate), request_(request) {}
     Pass(Pass&& other) noexcept
-        : gate_(std::exchange(other.gate_, nullptr)), kind_(other.kind_), sent_(other.sent_) {}
+        : gate_(std::exchange(other.gate_, nullptr)), request_(other.request_) {}
     Pass& operator=(Pass&&) = delete;
     ~Pass() {
-      if (gate_ != nullptr) gate_->finish(Outcome::broken, kind_, sent_, {}, {});
+      if (gate_ != nullptr) gate_->finish(request_, Outcome::broken, {}, {});
     }
     // Reports the end. A `retry_after` closes the gate for everybody until it is over.
     void finish(Outcome outcome, std::optional<std::chrono::milliseconds> retry_after = {},
                 const BudgetHint& hint = {}) {
-      std::exchange(gate_, nullptr)->finish(outcome, kind_, sent_, retry_after, hint);
+      std::exchange(gate_, nullptr)->finish(request_, outcome, retry_after, hint);
     }
 
    private:
     Gate* gate_;
-    RequestKind kind_;
-    TimePoint sent_;
+    Request request_;
   };
 
   Gate(io::Executor executor, io::Stop& stop, Options options);
@@ -85,10 +91,11 @@ class Gate {
   [[nodiscard]] io::Stop& stop() { return stop_; }
 
  private:
-  void finish(Outcome outcome, RequestKind kind, TimePoint sent,
+  void finish(const Request& request, Outcome outcome,
               std::optional<std::chrono::milliseconds> retry_after, const BudgetHint& hint);
-  // Takes a place in the budget. Nothing: sent at the moment in `now`; else try again then.
-  std::optional<TimePoint> spend(TimePoint& now);
+  // Takes a number in the log of sends, and sets `now` to the time of the send; or says when to try
+  // again.
+  SendLog::Place spend(TimePoint& now);
   void learn(const BudgetHint& hint, TimePoint now);
 
   io::Stop& stop_;

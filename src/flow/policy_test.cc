@@ -47,9 +47,10 @@ TEST(PaceOf, KeepsAMargin) {
     Quota quota;
     Pace pace;
   };
-  for (const Row& row : {Row{{1200, 300s}, {1188, 300s + 500ms}},
-                         Row{{1200, 2s}, {1188, 2s + 20ms}}, Row{{50, 1s}, {49, 1s + 10ms}},
-                         Row{{49, 1s}, {49, 1s + 10ms}}, Row{{1, 1s}, {1, 1s + 10ms}}}) {
+  for (const Row& row :
+       {Row{{1200, 300s}, {1188, 300s + 100ms, 12s}}, Row{{1200, 2s}, {1188, 2s + 5ms, 80ms}},
+        Row{{50, 1s}, {49, 1s + 2500us, 40ms}}, Row{{49, 1s}, {49, 1s + 2500us, 40ms}},
+        Row{{1, 1h}, {1, 1h + 100ms, 15s}}}) {
     EXPECT_EQ(pace_of(row.quota), row.pace) << row.quota.requests;
   }
 }

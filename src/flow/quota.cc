@@ -33,20 +33,20 @@ Result<Quota> parse_quota(std::string_view text) {
 }
 
 Pace pace_of(const Quota& quota) {
-  // One request in a hundred covers those that a slow connection or a stopped process holds up by
-  // more than the margin in time: as many connections as are opened at the same time, ten or so of
-  // the usual 1,200.
   const std::size_t margin =
       quota.requests >= 50 ? std::max<std::size_t>(1, quota.requests / 100) : 0;
-  Pace pace{.requests = std::max<std::size_t>(1, quota.requests - margin),
-            .span = quota.window +
-                    std::min<Duration>(quota.window / 100, std::chrono::milliseconds(500))};
+  Pace pace{
+      .requests = std::max<std::size_t>(1, quota.requests - margin),
+      .span = quota.window + std::min<Duration>(quota.window / 400, std::chrono::milliseconds(100)),
+      .slack = std::min<Duration>(quota.window / 25, Pace::most_slack)};
   constexpr std::size_t most = SendLog::entries - 1;
   if (pace.requests > most) {
     // A k-th of the requests in every k-th of the span keeps the whole, too.
     const std::size_t parts = (pace.requests + most - 1) / most;
+    const auto divisor = static_cast<Duration::rep>(parts);
     pace.requests /= parts;
-    pace.span = pace.span / static_cast<Duration::rep>(parts) + Duration(1);
+    pace.span = pace.span / divisor + Duration(1);
+    pace.slack /= divisor;
   }
   return pace;
 }

@@ -56,12 +56,17 @@ struct BudgetHint {
 struct Pace {
   std::size_t requests = 0;
   Duration span{};
+  // As long as that, a request counts as sent later than it was (see SendLog).
+  Duration slack{};
+  static constexpr Duration most_slack = std::chrono::seconds(15);
   friend bool operator==(const Pace&, const Pace&) = default;
 };
 
-// The quota less a margin: one request in a hundred (none below 50 requests), for what is sent and
-// yet unknown here; and a longer window by 1 %, at most half a second, for what arrives there later
-// or earlier than it was sent. A quota that the log of sends cannot hold is cut into parts.
+// The quota less its margins. One request in a hundred (none below 50 requests), for what is sent
+// without us knowing, or is held up for very long. A quarter of a percent of the window, at most
+// 100 ms, for clocks that run at different speeds. And a slack of 4 % of the window, which costs
+// time only where answers take that long. A quota that the log of sends cannot hold is cut into
+// parts.
 [[nodiscard]] Pace pace_of(const Quota& quota);
 
 }  // namespace sluice::flow

@@ -81,13 +81,21 @@ SendLog::Place SendLog::reserve(std::span<const Pace> paces, TimePoint now) {
   }
 }
 
-bool SendLog::commit(std::uint64_t number, TimePoint now) {
+bool SendLog::commit(std::uint64_t number, TimePoint now, Duration slack) {
   const Word place(memory_->sends[number % entries]);
   std::uint64_t entry = place.load();
   while (order(entry, number) < 0) {
-    if (place.compare_exchange_weak(entry, entry_of(number, time_of(now)))) return true;
+    if (place.compare_exchange_weak(entry, entry_of(number, time_of(now + slack)))) return true;
   }
   return false;
+}
+
+void SendLog::answered(std::uint64_t number, TimePoint now) {
+  const Word place(memory_->sends[number % entries]);
+  std::uint64_t entry = place.load();
+  while (order(entry, number) == 0 && (entry & time_mask) > time_of(now)) {
+    if (place.compare_exchange_weak(entry, entry_of(number, time_of(now)))) return;
+  }
 }
 
 bool SendLog::is_plausible(Memory& memory) {
@@ -101,7 +109,8 @@ bool SendLog::is_plausible(Memory& memory) {
     latest = std::max(latest, entry & time_mask);
   }
   // The clock is read after the entries: others may be writing.
-  return point_of(latest) <= std::chrono::steady_clock::now() + std::chrono::seconds(1) &&
+  return point_of(latest) <=
+             std::chrono::steady_clock::now() + Pace::most_slack + std::chrono::seconds(1) &&
          gaps <= entries / 2;
 }
 

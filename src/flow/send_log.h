@@ -20,13 +20,18 @@ namespace sluice::flow {
 //  - Numbers are taken one by one (a compare-and-swap of `head`), each after a look at the entry
 //    `limit` before it. So at the moment when n is taken, every entry up to n - limit was seen to
 //    be a span old, or void.
-//  - An entry is written once, by compare-and-swap. The first to write decides: the owner writes
-//    the time, read after it took the number; somebody else, who has waited for it in vain, writes
+//  - An entry is written by compare-and-swap. The first to write decides: the owner writes the
+//    time, read after it took the number; somebody else, who has waited for it in vain, writes
 //    "void", and then the owner must not send (`commit` fails) and takes another number.
 //  - Of more than `limit` sends, two have numbers that are at least `limit` apart: m and n. Entry m
 //    is not void, so n was taken a span after the time in entry m, and leaves later still.
 // A process that keeps a smaller quota than others, or none, is counted by all; what it sends is up
 // to its own.
+//
+// The service counts a request later than it was sent, but before it answers. So an entry is
+// written as if it had been sent a little later (`slack`), and is set back to the time of the
+// answer, if that comes sooner: what is counted at the service keeps the promise too, whatever
+// delays there are up to the slack.
 //
 // Nobody waits for a process that was killed: a number whose time is missing after `patience` is
 // void. What is killed after `commit` counts as sent.
@@ -59,9 +64,12 @@ class SendLog {
   // once.
   Place reserve(std::span<const Pace> paces, TimePoint now);
 
-  // Writes the time of a reserved send: `now`, read after `reserve` has returned. False: it took so
-  // long that the number was given up; nothing may be sent for it.
-  [[nodiscard]] bool commit(std::uint64_t number, TimePoint now);
+  // Writes the time of a reserved send: `now`, read after `reserve` has returned, and the slack of
+  // the pace. False: it took so long that the number was given up; nothing may be sent for it.
+  [[nodiscard]] bool commit(std::uint64_t number, TimePoint now, Duration slack = {});
+
+  // The service has answered at `now`, and counted the request before.
+  void answered(std::uint64_t number, TimePoint now);
 
   // Whether the memory can be a log: no send in the future, and no more gaps than killed processes
   // leave. Reads the clock.

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <atomic>
 #include <deque>
+#include <map>
 #include <memory>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -103,6 +105,38 @@ TEST_F(SendLogTest, GoesOnBeyondItsLength) {
   }
   EXPECT_EQ(fullest(sends, 1s), 100u);
   EXPECT_EQ(sends.back() - sends.front(), (3 * SendLog::entries - 1) / 100 * Duration(1s));
+}
+
+// What the service counts, and not only what is sent: requests arrive late, and answers later.
+TEST_F(SendLogTest, DelaysUpToTheSlackDoNotMatter) {
+  const Pace pace{.requests = 50, .span = 1s, .slack = 40ms};
+  std::mt19937 random(1);
+  std::vector<TimePoint> counted;
+  std::map<TimePoint, std::uint64_t> answers;
+  TimePoint now = kStart;
+  TimePoint stalled_until = kStart;
+  while (counted.size() < 2000) {
+    while (!answers.empty() && answers.begin()->first <= now) {
+      log.answered(answers.begin()->second, answers.begin()->first);
+      answers.erase(answers.begin());
+    }
+    const auto place = log.reserve({&pace, 1}, now);
+    if (!place.number) {
+      now = answers.empty() ? place.open_at : std::min(place.open_at, answers.begin()->first);
+      continue;
+    }
+    ASSERT_TRUE(log.commit(*place.number, now, pace.slack));
+    // Now and then the service stands still for a moment, and then counts all that has come.
+    if (random() % 200 == 0) stalled_until = now + 35ms;
+    const TimePoint count =
+        std::max(now + std::chrono::microseconds(random() % 3000), stalled_until);
+    counted.push_back(count);
+    answers.emplace(count + std::chrono::microseconds(random() % 2000), *place.number);
+    now += std::chrono::microseconds(random() % 300);
+  }
+  EXPECT_LE(fullest(counted, pace.span), pace.requests);
+  // And the slack is not simply waited for.
+  EXPECT_LT(now - kStart, (2000 / 50) * (1s + 20ms));
 }
 
 TEST_F(SendLogTest, AKilledProcessHoldsNobodyUpForLongerThanThePatience) {

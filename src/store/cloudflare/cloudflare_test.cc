@@ -570,11 +570,20 @@ TEST_F(CloudflareTest, AWriteIsDoneOnlyWhenThatIsProven) {
 TEST_F(CloudflareTest, TimeoutsOfBatchesAskForSmallerOnes) {
   for (const int status : {504, 524}) {
     answer({reply(status, "<html>")});
-    EXPECT_EQ(put({entry("a")}).error().retry, Retry::smaller) << status;
-    EXPECT_EQ(erase({"a"}).error().retry, Retry::smaller) << status;
+    EXPECT_EQ(put({entry("a"), entry("b")}).error().retry, Retry::smaller) << status;
+    EXPECT_EQ(erase({"a", "b"}).error().retry, Retry::smaller) << status;
+    EXPECT_EQ(get({"a", "b"}).error().retry, Retry::smaller) << status;
   }
   answer({reply(400, R"({"success":false,"errors":[{"code":10012,"message":"too many"}]})")});
-  EXPECT_EQ(put({entry("a")}).error().retry, Retry::smaller);
+  EXPECT_EQ(put({entry("a"), entry("b")}).error().retry, Retry::smaller);
+}
+
+TEST_F(CloudflareTest, ATimeoutOfASingleKeyIsRepeated) {
+  const std::string whole = R"({"success":true,"result":{"successful_key_count":1}})";
+  answer({reply(524, "<html>"), json(whole)});
+  EXPECT_TRUE(put({entry("a")}));
+  answer({reply(524, "<html>"), json(whole)});
+  EXPECT_TRUE(erase({"a"}));
 }
 
 TEST_F(CloudflareTest, ABatchThatInflatesIsSplit) {
