@@ -79,7 +79,8 @@ class Bench:
                 stdin or subprocess.DEVNULL)
             target = stack.enter_context(open(stdout or os.devnull, "wb"))
             errors = stack.enter_context(tempfile.TemporaryFile(dir=self.folder))
-            memory = self.path("peak-memory")
+            # Of its own: programs are also run side by side.
+            memory = os.path.join(stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder)), "peak")
             began = time.monotonic()
             # A program's peak as its parent sees it begins with the parent's own memory, from the
             # moment between fork and exec; behind time(1), that is next to nothing.
@@ -93,8 +94,8 @@ class Bench:
                 errors.seek(0)
                 raise Failed(f"`{' '.join(arguments)}` exited with {process.returncode}: "
                              + errors.read().decode(errors="replace").strip()[-2000:])
-        with open(memory, encoding="utf-8") as kilobytes:
-            peak_mb = int(kilobytes.read()) * 1024 / 1e6
+            with open(memory, encoding="utf-8") as kilobytes:
+                peak_mb = int(kilobytes.read()) * 1024 / 1e6
         return Cost(seconds, usage.ru_utime + usage.ru_stime, peak_mb)
 
     def kv(self, *arguments, **options):

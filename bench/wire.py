@@ -1,6 +1,9 @@
 """What Sluice costs a service: requests, time behind its latency, and CPU of the client."""
 
+import concurrent.futures
 import statistics
+import tempfile
+import time
 
 from measure import REMOTE, Fake, Row, count, median_seconds, paired, require
 
@@ -99,6 +102,33 @@ def partitions(bench):
     bench.add(Row(f"latency 80 ms: listing {count(keys)} keys by 8 prefixes", ratio, 0.2, "× the time",
                   peer="listing them serially",
                   detail=f"{median_seconds(ours):.2f} s, serially {median_seconds(theirs):.2f} s"))
+
+
+BUDGET = (1200, 2)  # requests, seconds: Cloudflare's, in a shorter window
+
+
+def budget(bench):
+    """How much of a budget is used, by one process and by two that share it. The requests fill seven
+    windows and most of an eighth, so that neither the rest of a window nor our margin of 1 % decides."""
+    most, window = BUDGET
+    for name, keys, selections in (
+            ("one process", 94_000, ["[0-9]$"]), ("two processes", 93_000, ["[0-4]$", "[5-9]$"])):
+        runtime = tempfile.mkdtemp(dir=bench.folder)
+        with Fake(bench, "--rate-limit", f"{most}/{window}s", keys=keys) as fake, \
+                concurrent.futures.ThreadPoolExecutor() as pool:
+            began = time.monotonic()
+            runs = [pool.submit(bench.kv, "delete", *REMOTE, "--pattern", pattern, "--batch-size", "10", "--yes",
+                                environment={**fake.environment, "XDG_RUNTIME_DIR": runtime})
+                    for pattern in selections]
+            for run in runs:
+                run.result()
+            took = time.monotonic() - began
+            stats = fake.stats()
+        require(stats["keys_erased"] == keys, f"budget: {stats['keys_erased']} of {keys} keys were deleted")
+        require(stats["rate_limited"] == 0, f"budget: {stats['rate_limited']} requests were refused")
+        least = (-(-stats["total"] // most) - 1) * window
+        bench.add(Row(f"budget of {most} in {window} s: {name}", took / least, 1.05, "× the least time",
+                      peer=f"{stats['total']} requests cannot take less than {least} s", detail=f"{took:.2f} s, no 429"))
 
 
 def cpu(bench):

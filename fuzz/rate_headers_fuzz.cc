@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <string_view>
 
@@ -17,8 +18,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   http::parse_ratelimit(value, hint);
   http::parse_ratelimit_policy(value, hint);
   fuzz::require(bounded(hint.reset_after), "the reset is bounded");
-  fuzz::require(
-      !hint.quota || (hint.quota->requests > 0 && hint.quota->window > flow::Duration::zero()),
-      "a quota that is told lets something through");
+  fuzz::require(std::ranges::all_of(hint.quotas,
+                                    [](const flow::Quota& quota) {
+                                      return quota.requests > 0 &&
+                                             quota.window > flow::Duration::zero();
+                                    }),
+                "a quota that is told lets something through");
   return 0;
 }

@@ -82,7 +82,9 @@ store::Environment Context::store_environment() {
           .gate = gate,
           .retry = {},
           .request_timeout = invocation->duration("timeout").value_or(std::chrono::minutes(1)),
-          .give_up = stopped};
+          .give_up = stopped,
+          .budget_folder = flow::Budget::folder(environment("XDG_RUNTIME_DIR").value_or(""),
+                                                environment("TMPDIR").value_or(""))};
 }
 
 }  // namespace sluice::cli

@@ -75,6 +75,7 @@ store::WireStats sum(const std::vector<const KvStore*>& stores) {
     all.gate.sent += one.gate.sent;
     all.gate.throttled += one.gate.throttled;
     all.gate.waited += one.gate.waited;
+    all.gate.concurrency = std::max(all.gate.concurrency, one.gate.concurrency);
     all.retries += one.retries;
     all.bytes_sent += one.bytes_sent;
     all.bytes_received += one.bytes_received;
@@ -289,6 +290,7 @@ boost::json::object KvJob::report_object(const bulk::Report& report, double seco
       {"throttled", wire.gate.throttled},
       {"waited_milliseconds",
        std::chrono::duration_cast<std::chrono::milliseconds>(wire.gate.waited).count()},
+      {"concurrency", wire.gate.concurrency},
       {"bytes_sent", wire.bytes_sent},
       {"bytes_received", wire.bytes_received},
       {"peak_memory_bytes", peak_memory()}};

@@ -1,82 +1,105 @@
 #include "flow/gate.h"
 
 #include <algorithm>
+#include <array>
 
 namespace sluice::flow {
 
 Gate::Gate(io::Executor executor, io::Stop& stop, Options options)
     : stop_(stop),
-      options_(options),
-      controller_(options.concurrency),
+      options_(std::move(options)),
+      budget_(options_.budget ? options_.budget : std::make_shared<Budget>()),
+      limiter_(options_.concurrency),
       changed_(executor),
-      stop_listener_(stop, [this] { changed_.notify_all(); }) {
-  if (options_.quota) window_.emplace(*options_.quota);
-}
+      stop_listener_(stop, [this] { changed_.notify_all(); }) {}
 
-io::Task<Result<Gate::Pass>> Gate::enter() {
+io::Task<Result<Gate::Pass>> Gate::enter(RequestKind kind) {
   const std::uint64_t ticket = next_ticket_++;
   std::optional<TimePoint> closed_since;
   for (;;) {
     if (ticket == serving_) {
-      const TimePoint now = io::Clock::now();
       if (stop_.requested()) {
         ++serving_;
         changed_.notify_all();
         co_return std::unexpected(stop_.reason());
       }
-      TimePoint open_at = std::max(now, closed_until_);
-      if (window_) open_at = std::max(open_at, window_->next(now));
-      if (open_at > now) {
+      if (in_flight_ < limiter_.limit()) {
+        TimePoint now = io::Clock::now();
+        const SendLog::Place place = spend(now);
+        if (place.number) {
+          if (closed_since) stats_.waited += now - *closed_since;
+          ++serving_;
+          ++in_flight_;
+          ++stats_.sent;
+          changed_.notify_all();
+          co_return Pass(*this, {.kind = kind, .sent = now, .number = *place.number});
+        }
         if (!closed_since) closed_since = now;
-        co_await changed_.wait_until(open_at);
+        co_await changed_.wait_until(place.open_at);
         continue;
-      }
-      if (closed_since) stats_.waited += now - *std::exchange(closed_since, std::nullopt);
-      if (in_flight_ < controller_.limit()) {
-        ++serving_;
-        ++in_flight_;
-        ++stats_.sent;
-        if (window_) window_->record(now);
-        changed_.notify_all();
-        co_return Pass(*this, now);
       }
     }
     co_await changed_.wait();
   }
 }
 
-void Gate::finish(Outcome outcome, TimePoint sent,
+SendLog::Place Gate::spend(TimePoint& now) {
+  // With nothing in flight, no answer would ever tell that there is room again.
+  if (left_ == 0 && in_flight_ > 0 && now < left_until_) return {.open_at = left_until_};
+  Quotas quotas;
+  if (!options_.quota_is_fixed) quotas = budget_->learned(now);
+  if (quotas.empty() && options_.quota) quotas.add(*options_.quota);
+  std::array<Pace, Quotas::most> paces;
+  // Without a pace, too: others may have one.
+  Duration slack = std::chrono::milliseconds(100);
+  for (std::size_t i = 0; i < quotas.size(); ++i) {
+    paces[i] = pace_of(quotas[i]);
+    slack = i == 0 ? paces[i].slack : std::min(slack, paces[i].slack);
+  }
+  for (;;) {
+    if (const TimePoint closed = budget_->closed_until(); now < closed) return {.open_at = closed};
+    const SendLog::Place place = budget_->log().reserve({paces.data(), quotas.size()}, now);
+    if (!place.number) return place;
+    now = io::Clock::now();
+    if (!budget_->log().commit(*place.number, now, slack)) continue;
+    if (left_ > 0) --left_;
+    return place;
+  }
+}
+
+void Gate::finish(const Request& request, Outcome outcome,
                   std::optional<std::chrono::milliseconds> retry_after, const BudgetHint& hint) {
   const TimePoint now = io::Clock::now();
-  controller_.observe(
-      {.latency = now - sent, .overloaded = outcome != Outcome::answered, .in_flight = in_flight_},
-      now);
+  const bool failed = outcome != Outcome::answered && outcome != Outcome::other;
+  if (!failed || outcome == Outcome::throttled) budget_->log().answered(request.number, now);
+  if (outcome != Outcome::other) {
+    limiter_.observe(
+        {.kind = request.kind, .sent = request.sent, .failed = failed, .in_flight = in_flight_},
+        now);
+  }
   --in_flight_;
   if (outcome == Outcome::throttled) ++stats_.throttled;
-  if (retry_after) closed_until_ = std::max(closed_until_, now + *retry_after);
+  if (retry_after) budget_->close_until(now + *retry_after);
   learn(hint, now);
   changed_.notify_all();
 }
 
 void Gate::learn(const BudgetHint& hint, TimePoint now) {
   if (options_.quota_is_fixed) return;
-  if (hint.quota && hint.quota->requests > 0 && hint.quota->window > Duration::zero()) {
-    if (!window_) {
-      window_.emplace(*hint.quota);
-    } else if (window_->quota() != *hint.quota) {
-      window_->set_quota(*hint.quota);
-    }
-  }
+  if (!hint.quotas.empty()) budget_->learn(hint.quotas, now);
+  if (!hint.remaining || !hint.reset_after) return;
+  const TimePoint reset = now + *hint.reset_after;
+  // What is in flight may not be counted in it yet.
+  left_ = *hint.remaining - std::min(*hint.remaining, in_flight_);
+  left_until_ = reset;
   // Nothing left: others spend the same budget. The next window opens at the reset.
-  if (hint.remaining && *hint.remaining == 0 && hint.reset_after) {
-    closed_until_ = std::max(closed_until_, now + *hint.reset_after);
-  }
+  if (*hint.remaining == 0) budget_->close_until(reset);
 }
 
 GateStats Gate::stats() const {
   GateStats stats = stats_;
   stats.in_flight = in_flight_;
-  stats.concurrency = controller_.limit();
+  stats.concurrency = limiter_.limit();
   return stats;
 }
 

@@ -4,9 +4,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
+#include "flow/budget.h"
 #include "flow/concurrency.h"
 #include "flow/quota.h"
 #include "io/stop.h"
@@ -15,10 +18,11 @@ namespace sluice::flow {
 
 // How the request that a Pass admitted has ended, as far as the gate must know.
 enum class Outcome : std::uint8_t {
-  answered,   // any answer that is not one of the others
+  answered,   // with what was asked
   throttled,  // 429, or the service's own word for it
   timed_out,  // no answer in time, or a gateway's 524
   broken,     // no connection, a reset, 5xx
+  other,      // refused, or never read: how long it took tells nothing about the load
 };
 
 // What a gate has seen, for summaries and tests.
@@ -34,56 +38,73 @@ struct GateStats {
 // when the rate budget allows one more, no Retry-After runs, and fewer requests are in flight than
 // the concurrency limit. A batch that needs 101 requests passes 101 times.
 //
+// The budget may be shared with other gates, in this process and in others: then what one of them
+// sends, or is told, holds for all of them.
+//
 // Waiters are admitted in the order in which they came. A requested stop turns all of them away
 // with the stop's reason. Belongs to one loop.
 class Gate {
  public:
   struct Options {
-    std::optional<Quota> quota;    // none: no budget until an answer tells one
-    bool quota_is_fixed = false;   // --rate was given: what answers tell is not taken over
-    std::size_t concurrency = 10;  // the most that may be in flight
+    std::optional<Quota> quota;        // none: no budget until an answer tells one
+    bool quota_is_fixed = false;       // --rate was given: what answers tell is not taken over
+    std::size_t concurrency = 10;      // the most that may be in flight
+    std::shared_ptr<Budget> budget{};  // none: one of the gate's own
+  };
+
+  // What the gate remembers of a request that is under way.
+  struct Request {
+    RequestKind kind;
+    TimePoint sent;
+    std::uint64_t number;  // in the log of sends
   };
 
   // Leave to send one request; held until its answer is complete. Destroying it without `finish`
   // counts as `broken`.
   class Pass {
    public:
-    explicit Pass(Gate& gate, TimePoint sent) : gate_(&gate), sent_(sent) {}
-    Pass(Pass&& other) noexcept : gate_(std::exchange(other.gate_, nullptr)), sent_(other.sent_) {}
+    Pass(Gate& gate, const Request& request) : gate_(&gate), request_(request) {}
+    Pass(Pass&& other) noexcept
+        : gate_(std::exchange(other.gate_, nullptr)), request_(other.request_) {}
     Pass& operator=(Pass&&) = delete;
     ~Pass() {
-      if (gate_ != nullptr) gate_->finish(Outcome::broken, sent_, {}, {});
+      if (gate_ != nullptr) gate_->finish(request_, Outcome::broken, {}, {});
     }
     // Reports the end. A `retry_after` closes the gate for everybody until it is over.
     void finish(Outcome outcome, std::optional<std::chrono::milliseconds> retry_after = {},
                 const BudgetHint& hint = {}) {
-      std::exchange(gate_, nullptr)->finish(outcome, sent_, retry_after, hint);
+      std::exchange(gate_, nullptr)->finish(request_, outcome, retry_after, hint);
     }
 
    private:
     Gate* gate_;
-    TimePoint sent_;
+    Request request_;
   };
 
   Gate(io::Executor executor, io::Stop& stop, Options options);
 
-  // Waits for leave to send one request. Fails only with the reason of a requested stop.
-  io::Task<Result<Pass>> enter();
+  // Waits for leave to send one request of this kind (request_kind); latencies are compared with
+  // those of its kind only. Fails only with the reason of a requested stop.
+  io::Task<Result<Pass>> enter(RequestKind kind = 0);
 
   [[nodiscard]] GateStats stats() const;
   [[nodiscard]] io::Stop& stop() { return stop_; }
 
  private:
-  void finish(Outcome outcome, TimePoint sent, std::optional<std::chrono::milliseconds> retry_after,
-              const BudgetHint& hint);
+  void finish(const Request& request, Outcome outcome,
+              std::optional<std::chrono::milliseconds> retry_after, const BudgetHint& hint);
+  // Takes a number in the log of sends, and sets `now` to the time of the send; or says when to try
+  // again.
+  SendLog::Place spend(TimePoint& now);
   void learn(const BudgetHint& hint, TimePoint now);
 
   io::Stop& stop_;
   Options options_;
-  std::optional<SlidingWindow> window_;
-  ConcurrencyController controller_;
-  // Nothing is sent before this moment: the end of the last Retry-After.
-  TimePoint closed_until_ = TimePoint::min();
+  std::shared_ptr<Budget> budget_;
+  ConcurrencyLimiter limiter_;
+  // How many more may be sent before `left_until_`, by the last answer that told.
+  std::size_t left_ = 0;
+  TimePoint left_until_ = TimePoint::min();
   std::size_t in_flight_ = 0;
   // Tickets keep the order of arrival: the waiter whose ticket is `serving_` goes next.
   std::uint64_t next_ticket_ = 0;

@@ -79,7 +79,9 @@ TEST_F(GateTest, LearnsABudgetFromAnAnswerUnlessItIsFixed) {
       const auto begun = io::Clock::now();
       for (int i = 0; i < 3; ++i) {
         auto pass = co_await gate.enter();
-        pass->finish(Outcome::answered, {}, {.quota = Quota{1, 30ms}});
+        Quotas told;
+        told.add({1, 30ms});
+        pass->finish(Outcome::answered, {}, {.quotas = told});
       }
       co_return io::Clock::now() - begun;
     };

@@ -8,6 +8,7 @@
 #include "flow/concurrency.h"
 #include "flow/progress.h"
 #include "flow/quota.h"
+#include "flow/send_log.h"
 
 namespace sluice::flow {
 namespace {
@@ -41,48 +42,28 @@ TEST(ParseQuota, RefusesTheRestInASentence) {
   }
 }
 
-TEST(SlidingWindow, IsOpenUntilTheQuotaIsUsedUp) {
-  SlidingWindow window({10, 10s});
-  for (int i = 0; i < 10; ++i) {
-    EXPECT_EQ(window.next(kStart), kStart);
-    window.record(kStart);
-  }
-  EXPECT_GE(window.next(kStart), kStart + 10s);
-}
-
-TEST(SlidingWindow, KeepsAMarginOfTheQuota) {
-  EXPECT_EQ(SlidingWindow({1200, 300s}).limit(), 1176u);
-  EXPECT_EQ(SlidingWindow({10, 1s}).limit(), 10u);
-  EXPECT_EQ(SlidingWindow({1, 1s}).limit(), 1u);
-}
-
-// The promise itself: whichever way requests come, no interval of the window's length holds more
-// than the quota.
-TEST(SlidingWindow, NoIntervalHoldsMoreThanTheQuota) {
-  for (const Duration gap : {Duration(0ms), Duration(1ms), Duration(70ms), Duration(900ms)}) {
-    SlidingWindow window({60, 10s});
-    std::vector<TimePoint> sends;
-    TimePoint now = kStart;
-    for (int i = 0; i < 1000; ++i) {
-      now = window.next(now);
-      window.record(now);
-      sends.push_back(now);
-      // A pause now and then, which a token bucket would answer with a burst of twice the quota.
-      now += i % 100 == 99 ? Duration(25s) : gap;
-    }
-    for (std::size_t first = 0; first < sends.size(); ++first) {
-      std::size_t inside = 0;
-      while (first + inside < sends.size() && sends[first + inside] - sends[first] < 10s) ++inside;
-      ASSERT_LE(inside, 60u);
-    }
+TEST(PaceOf, KeepsAMargin) {
+  struct Row {
+    Quota quota;
+    Pace pace;
+  };
+  for (const Row& row :
+       {Row{{1200, 300s}, {1188, 300s + 100ms, 12s}}, Row{{1200, 2s}, {1188, 2s + 5ms, 80ms}},
+        Row{{50, 1s}, {49, 1s + 2500us, 40ms}}, Row{{49, 1s}, {49, 1s + 2500us, 40ms}},
+        Row{{1, 1h}, {1, 1h + 100ms, 15s}}}) {
+    EXPECT_EQ(pace_of(row.quota), row.pace) << row.quota.requests;
   }
 }
 
-TEST(SlidingWindow, ANewQuotaKeepsTheHistory) {
-  SlidingWindow window({100, 10s});
-  for (int i = 0; i < 30; ++i) window.record(kStart);
-  window.set_quota({20, 10s});
-  EXPECT_GE(window.next(kStart), kStart + 10s);
+TEST(PaceOf, CutsWhatTheLogCannotHold) {
+  for (const std::size_t requests : {16'000u, 17'000u, 1'000'000u, 1'000'000'000u}) {
+    const Pace pace = pace_of({requests, 3600s});
+    EXPECT_LT(pace.requests, SendLog::entries);
+    // So many parts of the span that together are the window at least hold no more than the quota.
+    const auto parts = static_cast<std::size_t>(3600s / pace.span) + 1;
+    EXPECT_LE(pace.requests * parts, requests);
+    EXPECT_GE(static_cast<double>(pace.requests * parts), 0.9 * static_cast<double>(requests));
+  }
 }
 
 TEST(PauseBeforeRetry, GrowsToALimitAndHonoursRetryAfter) {
@@ -188,37 +169,6 @@ TEST(BatchSize, AsksSeldomForWhatWasRefused) {
     }
   }
   EXPECT_LE(refused, 25);
-}
-
-TEST(ConcurrencyController, HalvesOncePerOverloadAndClimbsByOnePerRound) {
-  ConcurrencyController controller(16);
-  EXPECT_EQ(controller.limit(), 16u);
-  TimePoint now = kStart;
-  const Sample bad{.latency = 100ms, .overloaded = true, .in_flight = 16};
-  for (int i = 0; i < 16; ++i) controller.observe(bad, now += 1ms);
-  EXPECT_EQ(controller.limit(), 8u) << "the failures of one overload count once";
-  controller.observe(bad, now += 200ms);
-  EXPECT_EQ(controller.limit(), 4u);
-  for (int i = 0; i < 5; ++i) controller.observe({.latency = 10ms, .in_flight = 4}, now);
-  EXPECT_EQ(controller.limit(), 5u);
-  for (int i = 0; i < 1000; ++i) controller.observe({.latency = 10ms, .in_flight = 16}, now);
-  EXPECT_EQ(controller.limit(), 16u) << "never beyond the maximum";
-}
-
-TEST(ConcurrencyController, StaysBetweenOneAndTheMaximum) {
-  ConcurrencyController controller(4);
-  TimePoint now = kStart;
-  for (int i = 0; i < 10; ++i)
-    controller.observe({.latency = 1ms, .overloaded = true, .in_flight = 1}, now += 1s);
-  EXPECT_EQ(controller.limit(), 1u);
-  EXPECT_EQ(ConcurrencyController(0).limit(), 1u);
-}
-
-TEST(ConcurrencyController, ALimitThatIsNotUsedUpDoesNotGrow) {
-  ConcurrencyController controller(16);
-  controller.observe({.latency = 1ms, .overloaded = true, .in_flight = 16}, kStart);
-  for (int i = 0; i < 100; ++i) controller.observe({.latency = 1ms, .in_flight = 2}, kStart);
-  EXPECT_EQ(controller.limit(), 8u);
 }
 
 TEST(RateEstimate, SmoothsAndTellsTheTimeLeft) {

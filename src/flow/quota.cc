@@ -4,18 +4,9 @@
 #include <charconv>
 
 #include "base/duration.h"
+#include "flow/send_log.h"
 
 namespace sluice::flow {
-
-namespace {
-
-// Two in a hundred, and never more than the quota leaves.
-std::size_t with_margin(std::size_t requests) {
-  const std::size_t margin = requests >= 50 ? requests / 50 : 0;
-  return std::max<std::size_t>(1, requests - margin);
-}
-
-}  // namespace
 
 Result<Quota> parse_quota(std::string_view text) {
   const std::size_t slash = text.find('/');
@@ -41,27 +32,23 @@ Result<Quota> parse_quota(std::string_view text) {
   return Quota{static_cast<std::size_t>(requests), *duration};
 }
 
-SlidingWindow::SlidingWindow(Quota quota) {
-  set_quota(quota);
-}
-
-void SlidingWindow::set_quota(Quota quota) {
-  quota_ = quota;
-  limit_ = with_margin(quota.requests);
-  // A request may take longer to the server than the one a window before it: 1 % of the window, at
-  // most half a second, absorbs that.
-  span_ = quota.window + std::min<Duration>(quota.window / 100, std::chrono::milliseconds(500));
-  while (sends_.size() > limit_) sends_.pop_front();
-}
-
-TimePoint SlidingWindow::next(TimePoint now) const {
-  if (sends_.size() < limit_) return now;
-  return std::max(now, sends_.front() + span_);
-}
-
-void SlidingWindow::record(TimePoint now) {
-  sends_.push_back(now);
-  if (sends_.size() > limit_) sends_.pop_front();
+Pace pace_of(const Quota& quota) {
+  const std::size_t margin =
+      quota.requests >= 50 ? std::max<std::size_t>(1, quota.requests / 100) : 0;
+  Pace pace{
+      .requests = std::max<std::size_t>(1, quota.requests - margin),
+      .span = quota.window + std::min<Duration>(quota.window / 400, std::chrono::milliseconds(100)),
+      .slack = std::min<Duration>(quota.window / 25, Pace::most_slack)};
+  constexpr std::size_t most = SendLog::entries - 1;
+  if (pace.requests > most) {
+    // A k-th of the requests in every k-th of the span keeps the whole, too.
+    const std::size_t parts = (pace.requests + most - 1) / most;
+    const auto divisor = static_cast<Duration::rep>(parts);
+    pace.requests /= parts;
+    pace.span = pace.span / divisor + Duration(1);
+    pace.slack /= divisor;
+  }
+  return pace;
 }
 
 }  // namespace sluice::flow

@@ -1,10 +1,9 @@
-// Quota and SlidingWindow: how many requests a credential may send, and when the next one may go.
-// Pure: time comes in as an argument, nothing waits, nothing is shared.
+// Quota and Pace: how many requests a credential may send in which time. Pure.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
-#include <deque>
 #include <optional>
 #include <string_view>
 
@@ -22,43 +21,52 @@ struct Quota {
   friend bool operator==(const Quota&, const Quota&) = default;
 };
 
+// The quotas of one budget, which hold together: "1000 an hour, and 10 a second".
+class Quotas {
+ public:
+  static constexpr std::size_t most = 2;
+
+  // One too many is left out.
+  void add(const Quota& quota) {
+    if (size_ < most) quotas_[size_++] = quota;
+  }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  const Quota& operator[](std::size_t i) const { return quotas_[i]; }
+  friend bool operator==(const Quotas&, const Quotas&) = default;
+
+ private:
+  std::array<Quota, most> quotas_{};
+  std::size_t size_ = 0;
+};
+
 // What --rate takes: "1200/5m", "4/s", "100/1m30s".
 Result<Quota> parse_quota(std::string_view text);
 
 // What an answer told about the budget (Ratelimit, Ratelimit-Policy, X-RateLimit-* headers).
 struct BudgetHint {
-  std::optional<Quota> quota;
+  Quotas quotas;                                         // empty: not told
   std::optional<std::size_t> remaining;                  // requests left in the server's window
   std::optional<std::chrono::milliseconds> reset_after;  // until that window ends
 };
 
-// Admits sends so that no interval of the window's length, wherever it begins, holds more of them
-// than the quota less a margin. A token bucket of the same rate would not do: after an idle time it
-// lets twice the quota into one window of the server's.
-//
-// Invariant: `sends_` holds, oldest first, the times of the last `limit()` admitted sends at most;
-// with fewer, or none, the window is not full.
-class SlidingWindow {
- public:
-  // The margin covers what is sent here late and counted there early: the network's jitter.
-  explicit SlidingWindow(Quota quota);
-
-  // The earliest moment, not before `now`, at which one more request may be sent.
-  [[nodiscard]] TimePoint next(TimePoint now) const;
-  // A request is sent at `now`. Requires next(now) <= now.
-  void record(TimePoint now);
-  // Changes the quota and keeps the history.
-  void set_quota(Quota quota);
-
-  [[nodiscard]] const Quota& quota() const { return quota_; }
-  // The quota less the margin.
-  [[nodiscard]] std::size_t limit() const { return limit_; }
-
- private:
-  Quota quota_;
-  std::size_t limit_ = 0;
-  Duration span_{};  // the window plus the margin in time
-  std::deque<TimePoint> sends_;
+// A quota as Sluice keeps it: at most `requests` in any interval of length `span`, wherever it
+// begins. A token bucket of the same rate would not do: after an idle time it lets twice the quota
+// into one window of the server's.
+struct Pace {
+  std::size_t requests = 0;
+  Duration span{};
+  // As long as that, a request counts as sent later than it was (see SendLog).
+  Duration slack{};
+  static constexpr Duration most_slack = std::chrono::seconds(15);
+  friend bool operator==(const Pace&, const Pace&) = default;
 };
+
+// The quota less its margins. One request in a hundred (none below 50 requests), for what is sent
+// without us knowing, or is held up for very long. A quarter of a percent of the window, at most
+// 100 ms, for clocks that run at different speeds. And a slack of 4 % of the window, which costs
+// time only where answers take that long. A quota that the log of sends cannot hold is cut into
+// parts.
+[[nodiscard]] Pace pace_of(const Quota& quota);
 
 }  // namespace sluice::flow

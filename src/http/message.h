@@ -43,8 +43,11 @@ struct Request {
   // Whether doing it twice is the same as doing it once (RFC 9110, section 9.2.2). If not, it is
   // sent on a fresh connection and repeated only when it was provably not carried out.
   bool idempotent = true;
-  // Whether it is a batch that may be split: then a time-out asks for a smaller one.
+  // Whether it is a batch that can be split: then a time-out asks for a smaller one.
   bool divisible = false;
+  // What requests that take similarly long have in common, for Session to compare their times:
+  // "values". Empty: the path, which does when it names no key.
+  std::string_view route{};
 };
 
 struct Response {

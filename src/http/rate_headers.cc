@@ -53,7 +53,8 @@ std::string_view take_part(std::string_view& text, char separator) {
   return part;
 }
 
-// The two numbers of one policy of a list: `"name";a=1;b=2`.
+// The two numbers of one policy of a list: `"name";a=1;b=2`. In older drafts a number stands in the
+// place of the name, and is the first: `1;b=2`.
 struct Pair {
   std::optional<std::uint64_t> first;
   std::optional<std::uint64_t> second;
@@ -61,6 +62,7 @@ struct Pair {
 
 Pair parse_item(std::string_view item, char first, char second) {
   Pair pair;
+  pair.first = parse_number(take_part(item, ';'));
   while (!item.empty()) {
     const std::string_view parameter = take_part(item, ';');
     if (parameter.size() < 3 || parameter[1] != '=') continue;
@@ -98,18 +100,25 @@ void parse_ratelimit(std::string_view value, flow::BudgetHint& hint) {
 }
 
 void parse_ratelimit_policy(std::string_view value, flow::BudgetHint& hint) {
-  double lowest_rate = 0;
+  const auto rate = [](const flow::Quota& quota) {
+    return static_cast<double>(quota.requests) /
+           std::chrono::duration<double>(quota.window).count();
+  };
+  std::optional<flow::Quota> slowest;
+  std::optional<flow::Quota> shortest;
   while (!value.empty()) {
     const Pair item = parse_item(take_part(value, ','), 'q', 'w');
     if (!item.first || !item.second) continue;
     if (*item.first == 0 || *item.first > most_requests) continue;
     if (*item.second == 0 || *item.second > longest_window_seconds) continue;
-    const double rate = static_cast<double>(*item.first) / static_cast<double>(*item.second);
-    if (hint.quota && lowest_rate > 0 && rate >= lowest_rate) continue;
-    lowest_rate = rate;
-    hint.quota = flow::Quota{.requests = static_cast<std::size_t>(*item.first),
-                             .window = seconds(*item.second)};
+    const flow::Quota quota{.requests = static_cast<std::size_t>(*item.first),
+                            .window = seconds(*item.second)};
+    if (!slowest || rate(quota) < rate(*slowest)) slowest = quota;
+    if (!shortest || quota.window < shortest->window) shortest = quota;
   }
+  hint.quotas = {};
+  if (slowest) hint.quotas.add(*slowest);
+  if (slowest && shortest->window < slowest->window) hint.quotas.add(*shortest);
 }
 
 RateHeaders read_rate_headers(const Headers& headers, std::chrono::system_clock::time_point now) {
@@ -122,8 +131,10 @@ RateHeaders read_rate_headers(const Headers& headers, std::chrono::system_clock:
     parse_ratelimit_policy(*value, told.hint);
   }
   if (told.hint.remaining) return told;
-  const auto remaining = headers.find("x-ratelimit-remaining");
-  const auto reset = headers.find("x-ratelimit-reset");
+  auto remaining = headers.find("x-ratelimit-remaining");
+  auto reset = headers.find("x-ratelimit-reset");
+  if (!remaining) remaining = headers.find("ratelimit-remaining");
+  if (!reset) reset = headers.find("ratelimit-reset");
   if (!remaining || !reset) return told;
   const auto left = parse_number(trim(*remaining));
   auto until = parse_number(trim(*reset));

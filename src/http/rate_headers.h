@@ -23,8 +23,8 @@ inline constexpr std::chrono::milliseconds longest_told_pause = std::chrono::hou
 // counts.
 void parse_ratelimit(std::string_view value, flow::BudgetHint& hint);
 
-// Ratelimit-Policy, `"default";q=1200;w=300`: q requests in w seconds. Of several policies the one
-// with the lowest rate counts.
+// Ratelimit-Policy, `"default";q=1200;w=300`: q requests in w seconds. Of several policies two
+// count: the one with the lowest rate, and the one with the shortest window, which limits bursts.
 void parse_ratelimit_policy(std::string_view value, flow::BudgetHint& hint);
 
 struct RateHeaders {
@@ -32,8 +32,9 @@ struct RateHeaders {
   flow::BudgetHint hint;
 };
 
-// All of the above, and the older X-RateLimit-Remaining and -Reset (seconds, or a time since 1970)
-// where the newer ones are absent. What is malformed is left out.
+// All of the above, and the older X-RateLimit-Remaining and -Reset (seconds, or a time since 1970),
+// or RateLimit-Remaining and -Reset of earlier drafts, where the newer ones are absent. What is
+// malformed is left out.
 [[nodiscard]] RateHeaders read_rate_headers(const Headers& headers,
                                             std::chrono::system_clock::time_point now);
 

@@ -74,27 +74,35 @@ TEST(Ratelimit, Table) {
 TEST(RatelimitPolicy, Table) {
   struct Case {
     std::string_view value;
-    std::optional<flow::Quota> expected;
+    std::vector<flow::Quota> expected;
   };
   const Case cases[] = {
-      {R"("default";q=1200;w=300)", flow::Quota{1200, 300s}},
-      {R"("burst";q=200;w=1, "default";q=1200;w=300)", flow::Quota{1200, 300s}},
-      {R"("default";q=1200;w=300,"burst";q=200;w=1)", flow::Quota{1200, 300s}},
-      {R"("default";q=0;w=300)", std::nullopt},
-      {R"("default";q=1200;w=0)", std::nullopt},
-      {R"("default";q=1200;w=99999999999)", std::nullopt},
-      {R"("default";q=1200)", std::nullopt},
-      {R"(q=;w=)", std::nullopt},
+      {R"("default";q=1200;w=300)", {{1200, 300s}}},
+      {R"("burst";q=200;w=1, "default";q=1200;w=300)", {{1200, 300s}, {200, 1s}}},
+      {R"("default";q=1200;w=300,"burst";q=200;w=1)", {{1200, 300s}, {200, 1s}}},
+      {R"("a";q=10;w=60,"b";q=1000;w=3600,"c";q=5;w=1)", {{10, 60s}, {5, 1s}}},
+      {R"("default";q=10;w=1,"day";q=900000;w=86400)", {{10, 1s}}},
+      {R"(100;w=60)", {{100, 60s}}},
+      {R"("default";q=0;w=300)", {}},
+      {R"("default";q=1200;w=0)", {}},
+      {R"("default";q=1200;w=99999999999)", {}},
+      {R"("default";q=1200)", {}},
+      {R"(q=;w=)", {}},
   };
   for (const Case& test : cases) {
     flow::BudgetHint hint;
     parse_ratelimit_policy(test.value, hint);
-    EXPECT_EQ(hint.quota, test.expected) << test.value;
+    flow::Quotas expected;
+    for (const flow::Quota& quota : test.expected) expected.add(quota);
+    EXPECT_EQ(hint.quotas, expected) << test.value;
   }
 }
 
 TEST(RateHeaders, OlderNamesCountOnlyWithoutTheNewOnes) {
   Headers headers;
+  headers.add("RateLimit-Remaining", "9");
+  headers.add("RateLimit-Reset", "90");
+  EXPECT_EQ(read_rate_headers(headers, now).hint.remaining, 9u);
   headers.add("X-RateLimit-Remaining", "4");
   headers.add("X-RateLimit-Reset", "60");
   EXPECT_EQ(read_rate_headers(headers, now).hint.remaining, 4u);
@@ -116,7 +124,7 @@ RC_GTEST_PROP(RateHeadersProperty, AnyTextIsReadWithinBounds, (const std::string
   parse_ratelimit(text, hint);
   parse_ratelimit_policy(text, hint);
   if (hint.reset_after) RC_ASSERT(*hint.reset_after <= longest_told_pause);
-  if (hint.quota) RC_ASSERT(hint.quota->requests > 0u);
+  for (std::size_t i = 0; i < hint.quotas.size(); ++i) RC_ASSERT(hint.quotas[i].requests > 0u);
   const auto pause = parse_retry_after(text, now);
   if (pause) RC_ASSERT(*pause >= 0ms && *pause <= longest_told_pause);
 }

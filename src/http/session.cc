@@ -87,7 +87,7 @@ flow::Outcome outcome_of(const Error* error) {
     case ErrorCode::unavailable:
       return flow::Outcome::broken;
     default:
-      return flow::Outcome::answered;
+      return flow::Outcome::other;
   }
 }
 
@@ -141,12 +141,18 @@ void Session::complete(Request& request) const {
   }
 }
 
+flow::RequestKind kind_of(const Request& request) {
+  std::string_view route = request.route;
+  if (route.empty()) route = std::string_view(request.url).substr(0, request.url.find('?'));
+  return flow::request_kind(request.method, 0) ^ flow::request_kind(route, request.body.size());
+}
+
 io::Task<Result<Session::Exchange>> Session::send(const Request& request, int& sendings) {
   // Once more, and at once, when a kept-alive connection had been closed: servers close idle ones
   // at any moment. Again through the gate, since the server may count it. A second time it is a
   // failure like any other.
   for (bool repeated = false;; repeated = true) {
-    Result<flow::Gate::Pass> pass = co_await gate_.enter();
+    Result<flow::Gate::Pass> pass = co_await gate_.enter(kind_of(request));
     if (!pass) co_return std::unexpected(std::move(pass.error()));
     const auto begun = io::Clock::now();
     std::expected<Response, Failure> response = co_await client_.send(request);
@@ -171,7 +177,7 @@ io::Task<Result<Session::Exchange>> Session::send(const Request& request, int& s
     Failure& failure = response.error();
     const bool stale = failure.fate == RequestFate::stale;
     if (stale && !repeated && request.idempotent) {
-      pass->finish(flow::Outcome::answered);
+      pass->finish(flow::Outcome::other);
       continue;
     }
     pass->finish(outcome_of(&failure.error));

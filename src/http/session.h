@@ -105,6 +105,9 @@ class Session {
 // What the gate is told of a request that ended with `error` (nullptr: well).
 [[nodiscard]] flow::Outcome outcome_of(const Error* error);
 
+// Whose times are compared with those of `request`: of the same method, route and size.
+[[nodiscard]] flow::RequestKind kind_of(const Request& request);
+
 // Refines the retry class of `error` by the nature of the request, as Session says above.
 // `surely_not_done`: it is proven that the request was not carried out.
 void refine(Error& error, const Request& request, bool surely_not_done);

@@ -30,6 +30,9 @@ struct Environment {
   std::chrono::milliseconds request_timeout{60'000};  // --timeout
   // Once it is true, nothing waits for the lock of a local file any longer. Set by any thread.
   std::shared_ptr<const std::atomic<bool>> give_up = nullptr;
+  // Where processes of this user meet that spend the same budget (flow::Budget::folder); empty: no
+  // budget is shared.
+  std::string budget_folder{};
 };
 
 // What is common to all backends' figures, for summaries.

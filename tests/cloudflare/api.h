@@ -55,6 +55,7 @@ struct Options {
   bool discard = false;          // writes are checked and counted, but not kept
   RateLimit::Options rate_limit{};
   std::chrono::milliseconds latency{0};
+  std::size_t capacity = SIZE_MAX;  // requests that are worked on at once; the others queue
   std::uint64_t seed = 1;
   std::uint16_t port = 0;  // 0: any free one of the loopback
 };

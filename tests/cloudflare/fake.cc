@@ -77,7 +77,10 @@ Clock::time_point arrival(Socket& socket) {
 
 struct FakeCloudflare::Server {
   explicit Server(const Options& options)
-      : api(options), latency(options.latency), acceptor(loop.executor()) {
+      : api(options),
+        latency(options.latency),
+        capacity(options.capacity),
+        acceptor(loop.executor()) {
     const asio::ip::tcp::endpoint endpoint(asio::ip::address_v4::loopback(), options.port);
     acceptor.open(endpoint.protocol());
     acceptor.set_option(asio::socket_base::reuse_address(true));
@@ -164,8 +167,12 @@ struct FakeCloudflare::Server {
                     .key = text(message["X-Auth-Key"]),
                     .content_type = text(message[http::field::content_type]),
                     .body = std::move(message.body())};
-    if (latency.count() > 0 && !request.target.starts_with("/__control/")) {
-      co_await io::sleep_for(latency);
+    if (!request.target.starts_with("/__control/")) {
+      while (working >= capacity) co_await work_done.wait();
+      ++working;
+      if (latency.count() > 0) co_await io::sleep_for(latency);
+      --working;
+      work_done.notify_all();
     }
     {
       const std::lock_guard lock(mutex);
@@ -200,8 +207,11 @@ struct FakeCloudflare::Server {
   mutable std::mutex mutex;
   Api api;
   const std::chrono::milliseconds latency;
+  const std::size_t capacity;  // so many requests are worked on at once, the others queue
+  std::size_t working = 0;
   std::uint16_t port = 0;
   io::Loop loop;
+  io::Event work_done{loop.executor()};
   Acceptor acceptor;
   std::thread thread;
 };

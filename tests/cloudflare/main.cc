@@ -27,6 +27,7 @@ constexpr std::string_view usage =
     "  --page-order KIND  of the keys in a page: sorted, shuffled\n"
     "  --discard          check and count what is written, but do not keep it\n"
     "  --latency 30ms     before every answer\n"
+    "  --capacity N       so many requests are worked on at once, the others queue\n"
     "  --rate-limit N/T   1200/5m: a fixed window, then 429 for one window\n"
     "  --faults JSON      as POST /__control/faults takes it\n"
     "  --seed N           of everything random (1)\n";
@@ -86,6 +87,8 @@ int main(int argc, char** argv) {
          options.latency = std::chrono::milliseconds(milliseconds);
          return true;
        }},
+      {"--capacity",
+       [&](auto text) { return parse(text, options.capacity) && options.capacity > 0; }},
       {"--rate-limit",
        [&](auto text) {
          const auto limit = sluice::cloudflare_fake::parse_rate_limit(text);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "store/budget.h"
 #include "store/cloudflare/account.h"
 #include "store/cloudflare/kv_backend.h"
 
@@ -129,6 +130,11 @@ Result<Opened> open_cloudflare(std::string_view account, const Environment& envi
     // policy of eight attempts) outlast them.
     session.pause_when_throttled = seconds(45);
   }
+  std::string joined;
+  for (const auto& header : session.credentials) joined.append(header.value.reveal()).append("\n");
+  const Secret spender(std::move(joined));
+  // Cloudflare counts by user, whatever the account.
+  gate.budget = shared_budget(environment, authority, spender.reveal());
   http::Client::Options client{.timeout = environment.request_timeout,
                                .ca_file = environment.setting("SSL_CERT_FILE")};
   client.connect_timeout = std::min(client.connect_timeout, client.timeout);

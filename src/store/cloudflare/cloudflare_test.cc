@@ -5,7 +5,9 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
+#include <filesystem>
 #include <map>
+#include <set>
 
 #include "http/scripted_server.h"
 #include "store/limits.h"
@@ -120,6 +122,33 @@ TEST_F(CloudflareTest, SendsCredentialsOnlyWhereNobodyCanReadThem) {
     settings["CLOUDFLARE_API_BASE_URL"] = url;
     EXPECT_TRUE(open_cloudflare("acc", environment())) << url;
   }
+}
+
+TEST_F(CloudflareTest, SharesItsBudgetWithThoseOfTheSameCredentials) {
+  std::string folder = testing::TempDir() + "cloudflare-budget-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  Environment shared = environment();
+  shared.budget_folder = folder;
+  const auto files = [&] {
+    std::set<std::string> names;
+    for (const auto& file : std::filesystem::directory_iterator(folder)) {
+      names.insert(file.path().filename());
+    }
+    return names;
+  };
+  EXPECT_TRUE(open_cloudflare("acc", shared));
+  EXPECT_TRUE(open_cloudflare("another-account", shared));
+  EXPECT_EQ(files().size(), 1u);
+  EXPECT_EQ(files().begin()->find("s3cret"), std::string::npos);
+  settings["CLOUDFLARE_API_TOKEN"] = "another";
+  EXPECT_TRUE(open_cloudflare("acc", shared));
+  EXPECT_EQ(files().size(), 2u);
+  settings["CLOUDFLARE_API_BASE_URL"] = "";
+  EXPECT_TRUE(open_cloudflare("acc", shared));
+  EXPECT_EQ(files().size(), 3u);
+  shared.budget_folder = folder + "/no/such/folder";
+  EXPECT_TRUE(open_cloudflare("acc", shared)) << "works alone";
+  std::filesystem::remove_all(folder);
 }
 
 TEST_F(CloudflareTest, RefusesATokenThatWouldBreakAHeader) {
@@ -541,11 +570,20 @@ TEST_F(CloudflareTest, AWriteIsDoneOnlyWhenThatIsProven) {
 TEST_F(CloudflareTest, TimeoutsOfBatchesAskForSmallerOnes) {
   for (const int status : {504, 524}) {
     answer({reply(status, "<html>")});
-    EXPECT_EQ(put({entry("a")}).error().retry, Retry::smaller) << status;
-    EXPECT_EQ(erase({"a"}).error().retry, Retry::smaller) << status;
+    EXPECT_EQ(put({entry("a"), entry("b")}).error().retry, Retry::smaller) << status;
+    EXPECT_EQ(erase({"a", "b"}).error().retry, Retry::smaller) << status;
+    EXPECT_EQ(get({"a", "b"}).error().retry, Retry::smaller) << status;
   }
   answer({reply(400, R"({"success":false,"errors":[{"code":10012,"message":"too many"}]})")});
-  EXPECT_EQ(put({entry("a")}).error().retry, Retry::smaller);
+  EXPECT_EQ(put({entry("a"), entry("b")}).error().retry, Retry::smaller);
+}
+
+TEST_F(CloudflareTest, ATimeoutOfASingleKeyIsRepeated) {
+  const std::string whole = R"({"success":true,"result":{"successful_key_count":1}})";
+  answer({reply(524, "<html>"), json(whole)});
+  EXPECT_TRUE(put({entry("a")}));
+  answer({reply(524, "<html>"), json(whole)});
+  EXPECT_TRUE(erase({"a"}));
 }
 
 TEST_F(CloudflareTest, ABatchThatInflatesIsSplit) {

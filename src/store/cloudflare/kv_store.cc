@@ -256,7 +256,7 @@ io::Task<Result<Block>> KvStore::bulk_get(std::span<const std::string_view> keys
                         .url = path("/bulk/get"),
                         .body = get_text(keys),
                         .content_type = "application/json",
-                        .divisible = true};
+                        .divisible = keys.size() > 1};
   co_return co_await account_->session().call(std::move(request), judge);
 }
 
@@ -298,7 +298,8 @@ io::Task<Result<std::optional<KvStore::Value>>> KvStore::fetch_value(std::string
     }
     return value;
   };
-  co_return co_await account_->session().call(http::Request{.url = path("/values/", key)}, judge);
+  co_return co_await account_->session().call(
+      http::Request{.url = path("/values/", key), .route = "values"}, judge);
 }
 
 io::Task<Result<std::string>> KvStore::fetch_metadata(std::string_view key) {
@@ -312,7 +313,8 @@ io::Task<Result<std::string>> KvStore::fetch_metadata(std::string_view key) {
     }
     return metadata;
   };
-  co_return co_await account_->session().call(http::Request{.url = path("/metadata/", key)}, judge);
+  co_return co_await account_->session().call(
+      http::Request{.url = path("/metadata/", key), .route = "metadata"}, judge);
 }
 
 io::Task<> KvStore::fetch_exactly(GetAnswer& answer, std::size_t index) {
@@ -403,7 +405,7 @@ io::Task<Result<WriteAnswer>> KvStore::put(std::span<const EntryView> entries) {
                           .url = path("/bulk"),
                           .body = text.take(),
                           .content_type = "application/json",
-                          .divisible = true};
+                          .divisible = batch.size() > 1};
     Result<BulkResult> result = co_await bulk_write(std::move(request), batch.size(), what);
     // Nothing is known of its keys, so the whole call has failed, with what earlier requests of it
     // have written: writing that once more does no harm.
@@ -437,7 +439,7 @@ io::Task<Result<WriteAnswer>> KvStore::erase(std::span<const std::string_view> k
                         .url = path("/bulk/delete"),
                         .body = key_list(distinct.keys),
                         .content_type = "application/json",
-                        .divisible = true};
+                        .divisible = distinct.keys.size() > 1};
   Result<BulkResult> result = co_await bulk_write(std::move(request), distinct.keys.size(), what);
   if (!result) co_return std::unexpected(std::move(result.error()));
   std::vector<bool> failed(distinct.keys.size());
