@@ -1,5 +1,6 @@
 #include "kv_store.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -13,8 +14,11 @@ namespace {
 
 constexpr std::string_view kDefaultNamespace = "default";
 
-bool is_local(std::string_view url) {
-  return url.starts_with("sqlite:") || url.starts_with("memory:");
+// Stores that have a namespace of this name by themselves.
+bool has_default_namespace(std::string_view url) {
+  constexpr std::string_view kSchemes[] = {"sqlite:", "memory:", "postgres:", "postgresql:"};
+  return std::ranges::any_of(kSchemes,
+                             [&](std::string_view scheme) { return url.starts_with(scheme); });
 }
 
 }  // namespace
@@ -52,7 +56,7 @@ io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, 
 
   std::string name = place.name;
   if (name.empty() && place.id.empty()) {
-    if (!is_local(place.url)) {
+    if (!has_default_namespace(place.url)) {
       co_return fail(ErrorCode::invalid_argument,
                      "name the namespace with --namespace (`sluice kv namespace list` shows them)");
     }
