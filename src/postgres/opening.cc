@@ -119,6 +119,10 @@ io::Task<Result<>> Connection::connect(const Target::Host& host, io::Stop& stop,
   add("host", host.name.c_str());
   add("hostaddr", host.address.c_str());
   add("port", host.port.c_str());
+  if (target_.verify_remote && !is_local(host)) {
+    add("sslmode", "verify-full");
+    if (!target_.ca_file.empty()) add("sslrootcert", target_.ca_file.c_str());
+  }
   add("client_encoding", "UTF8");
   add("fallback_application_name", "sluice");
   // libpq would ask for Kerberos tickets, and block, to encrypt what TLS encrypts as well.
@@ -185,6 +189,12 @@ Error Connection::refusal(std::string_view host) const {
     return Error{ErrorCode::unauthorized, Retry::fatal, std::nullopt,
                  fmt::format("{} asks for a password, and none was given. {}", target_.description,
                              meaning_of("28P01").advice)};
+  }
+  if (contains(message, "expected authentication request")) {
+    return Error{ErrorCode::protocol, Retry::fatal, std::nullopt,
+                 fmt::format("what answers at {} is no PostgreSQL server ({}). Check the address "
+                             "and the port.",
+                             host, text)};
   }
   if (is_about_tls(message)) {
     return Error{

@@ -78,10 +78,10 @@ class Server {
   void launch() {
     for (int tries = 0; tries < 5; ++tries) {
       if (port_ == 0 || tries > 0) port_ = free_port();
-      process_ = start({"postgres", "-D", data(), "-k", folder_.string(), "-p",
-                        std::to_string(port_), "-c", "listen_addresses=127.0.0.1", "-c",
-                        "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
-                        "-c", "shared_buffers=64MB", "-c", "max_connections=60"});
+      process_ =
+          start({"postgres", "-D", data(), "-k", folder_.string(), "-p", std::to_string(port_),
+                 "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c",
+                 "full_page_writes=off", "-c", "shared_buffers=64MB", "-c", "max_connections=60"});
       if (is_ready()) return;
       stop(SIGQUIT);
     }

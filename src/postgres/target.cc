@@ -153,26 +153,18 @@ Result<std::optional<std::chrono::milliseconds>> connect_timeout_of(const Values
   return std::chrono::seconds(seconds);
 }
 
-// What verifies a server on another machine; see make_target.
-void add_verification(Target& target, const Values& values) {
-  if (values.either("sslmode")) return;
-  if (std::ranges::all_of(target.hosts, is_local)) return;
-  target.settings.emplace_back("sslmode", Secret("verify-full"));
-}
-
-// libpq 15 looks for ~/.postgresql/root.crt and knows nothing of the system's certificates.
-void add_certificates(Target& target, const TargetOptions& options, const Values& values) {
-  const auto mode = target.find("sslmode") ? std::optional<std::string>(*target.find("sslmode"))
-                                           : values.either("sslmode");
-  if (!mode || !mode->starts_with("verify-") || values.either("sslrootcert")) return;
+// The certificates to trust where libpq would find none: it looks for ~/.postgresql/root.crt and,
+// before version 16, knows nothing of the system's.
+std::string certificates(const TargetOptions& options, const Values& values) {
+  if (values.either("sslrootcert")) return {};
   const char* home = getenv("HOME");
   const std::string own = std::string(home != nullptr ? home : "") + "/.postgresql/root.crt";
-  if (access(own.c_str(), R_OK) == 0) return;
-  std::string file = options.ca_file;
+  if (access(own.c_str(), R_OK) == 0) return {};
+  if (!options.ca_file.empty()) return options.ca_file;
   for (const char* candidate : kSystemCertificates) {
-    if (file.empty() && access(candidate, R_OK) == 0) file = candidate;
+    if (access(candidate, R_OK) == 0) return candidate;
   }
-  if (!file.empty()) target.settings.emplace_back("sslrootcert", Secret(file));
+  return {};
 }
 
 std::string describe(const Target& target, const Values& values) {
@@ -263,8 +255,13 @@ Result<Target> make_target(const StoreUrl& url, const TargetOptions& options) {
                   "the {} of the postgres: URL holds a zero byte. Correct it.", name);
     }
   }
-  if (!target.find("sslmode")) add_verification(target, values);
-  add_certificates(target, options, values);
+  const auto mode = target.find("sslmode") ? std::optional<std::string>(*target.find("sslmode"))
+                                           : values.standard("sslmode");
+  target.verify_remote = !mode;
+  target.ca_file = certificates(options, values);
+  if (mode && mode->starts_with("verify-") && !target.ca_file.empty()) {
+    target.settings.emplace_back("sslrootcert", Secret(target.ca_file));
+  }
   target.description = describe(target, values);
   return target;
 }

@@ -29,6 +29,8 @@ struct Target {
   // libpq's keywords except those of the hosts; the password among them.
   std::vector<std::pair<std::string, Secret>> settings;
   std::optional<std::chrono::milliseconds> connect_timeout;  // for one host
+  bool verify_remote = false;  // hosts that are not local are connected to with sslmode=verify-full
+  std::string ca_file;         // … against these certificates; empty: libpq's own file
   // For people, without secrets: `PostgreSQL database "app" at db.example:5432`.
   std::string description;
 

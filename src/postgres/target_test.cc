@@ -44,18 +44,26 @@ TEST(PostgresTarget, AUrlIsTakenApart) {
 }
 
 TEST(PostgresTarget, ServersElsewhereAreVerifiedUnlessSomethingSaysOtherwise) {
-  EXPECT_EQ(target("postgres://db.example/")->find("sslmode"), "verify-full");
-  EXPECT_EQ(target("postgres://10.0.0.1/")->find("sslmode"), "verify-full");
-  EXPECT_EQ(target("postgres://localhost,db.example/")->find("sslmode"), "verify-full");
-  EXPECT_EQ(target("postgres://db.example/?sslmode=require")->find("sslmode"), "require");
-  EXPECT_EQ(target("postgres://db.example/?ssl=true")->find("sslmode"), "require");
-  EXPECT_EQ(target("postgres://db.example/", {{"sslmode", "disable"}})->find("sslmode"),
-            std::nullopt);
-  for (const char* url : {"postgres://localhost/", "postgres://127.0.0.1/", "postgres://[::1]/",
-                          "postgres:///?host=/run/postgresql", "postgres:"}) {
+  for (const char* url : {"postgres://db.example/", "postgres://localhost/", "postgres:"}) {
+    EXPECT_TRUE(target(url)->verify_remote) << url;
     EXPECT_EQ(target(url)->find("sslmode"), std::nullopt) << url;
   }
-  EXPECT_EQ(target("postgres://x/?hostaddr=127.0.0.1&host=x")->find("sslmode"), std::nullopt);
+  EXPECT_FALSE(target("postgres://db.example/?sslmode=require")->verify_remote);
+  EXPECT_FALSE(target("postgres://db.example/?ssl=true")->verify_remote);
+  EXPECT_EQ(target("postgres://db.example/?ssl=true")->find("sslmode"), "require");
+  EXPECT_FALSE(target("postgres://db.example/", {{"sslmode", "disable"}})->verify_remote);
+  for (const Target::Host& host : Hosts{{"localhost", "", ""},
+                                        {"127.0.0.1", "", ""},
+                                        {"::1", "", ""},
+                                        {"/run/postgresql", "", ""},
+                                        {"", "", ""},
+                                        {"db.example", "127.0.0.1", ""}}) {
+    EXPECT_TRUE(is_local(host)) << host.name;
+  }
+  for (const Target::Host& host :
+       Hosts{{"db.example", "", ""}, {"10.0.0.1", "", ""}, {"localhost", "10.0.0.1", ""}}) {
+    EXPECT_FALSE(is_local(host)) << host.name;
+  }
 }
 
 TEST(PostgresTarget, HostsComeFromTheUrlOrElseFromLibpq) {
