@@ -198,9 +198,14 @@ io::Task<Result<Connection::Answer>> Connection::next() {
 
 // Whether it is an answer; counts it.
 bool Connection::keep(const pg_result* result) {
-  const std::size_t size = PQresultMemorySize(result);
-  largest_ = std::max(largest_, size);
-  traffic_.received += size;
+  largest_ = std::max(largest_, PQresultMemorySize(result));
+  const int rows = PQntuples(result);
+  const int columns = PQnfields(result);
+  for (int row = 0; row < rows; ++row) {
+    for (int column = 0; column < columns; ++column) {
+      traffic_.received += static_cast<std::uint64_t>(PQgetlength(result, row, column));
+    }
+  }
   const ExecStatusType status = PQresultStatus(result);
   return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY;
 }

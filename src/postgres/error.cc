@@ -99,7 +99,10 @@ Meaning meaning_of(std::string_view sqlstate) {
 Error make_error(const ServerError& said, std::string_view where, std::string_view doing) {
   const Meaning meaning = meaning_of(said.sqlstate);
   std::string text = said.message;
-  if (!said.detail.empty()) text += fmt::format(" ({})", said.detail);
+  // The detail of a constraint is the row itself, which is nobody's to show.
+  if (!said.detail.empty() && !said.sqlstate.starts_with("23")) {
+    text += fmt::format(" ({})", said.detail);
+  }
   if (said.sqlstate.empty()) {
     return Error{meaning.code, meaning.retry, std::nullopt,
                  fmt::format("the connection to {} broke while {}: {}. {}", where, doing, text,

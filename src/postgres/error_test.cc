@@ -48,6 +48,13 @@ TEST(PostgresError, AMessageNamesThePlaceAndTheDeed) {
             "does not take it as it is.");
 }
 
+TEST(PostgresError, ARowIsNotShown) {
+  const Error error = make_error(
+      {.sqlstate = "23514", .message = "check", .detail = "Failing row contains (secret)"}, "x",
+      "writing");
+  EXPECT_EQ(error.message.find("secret"), std::string::npos) << error.message;
+}
+
 TEST(PostgresError, APasswordIsNotQuoted) {
   EXPECT_EQ(quoted("user \"u\" with s3cret and s3cret\n", "s3cret"), "user \"u\" with *** and ***");
   EXPECT_EQ(quoted("one\n\ttwo  three\r\n", {}), "one two three");

@@ -221,11 +221,12 @@ Result<> Connection::check_server() {
                 version / 10'000, version / 100 % 100);
   }
   const char* encoding = PQparameterStatus(handle_.get(), "server_encoding");
-  if (encoding != nullptr && std::string_view(encoding) != "UTF8") {
+  if (encoding == nullptr || std::string_view(encoding) != "UTF8") {
     return fail(ErrorCode::unsupported, Retry::fatal,
                 "{} is encoded in {}, and metadata is UTF-8. Make a database with `createdb "
                 "--encoding=UTF8 --template=template0`.",
-                target_.description, printable(encoding));
+                target_.description,
+                encoding != nullptr ? printable(encoding) : "(it does not say)");
   }
   return {};
 }

@@ -77,8 +77,4 @@ bool Rows::boolean(std::size_t row, int column) const {
   return value.size() == 1 && value.front() != 0;
 }
 
-std::size_t Rows::value_bytes() const {
-  return result_ ? PQresultMemorySize(result_.get()) : 0;
-}
-
 }  // namespace sluice::postgres

@@ -50,9 +50,6 @@ class Rows {
   [[nodiscard]] std::int64_t int64(std::size_t row, int column) const;
   [[nodiscard]] bool boolean(std::size_t row, int column) const;
 
-  // Bytes of all values.
-  [[nodiscard]] std::size_t value_bytes() const;
-
  private:
   struct Clear {
     void operator()(pg_result* result) const;

@@ -237,7 +237,10 @@ Result<Target> make_target(const StoreUrl& url, const TargetOptions& options) {
   target.connect_timeout = *timeout;
 
   if (!url.user.empty()) target.settings.emplace_back("user", Secret(url.user));
-  if (!url.password.empty()) target.settings.emplace_back("password", url.password);
+  // What journals keep in a password's place is none: libpq then looks where else it may be.
+  if (!url.password.empty() && url.password.reveal() != "***") {
+    target.settings.emplace_back("password", url.password);
+  }
   if (url.path.size() > 1) target.settings.emplace_back("dbname", Secret(url.path.substr(1)));
   for (const auto& [name, value] : url.query) {
     if (is_any_of(name, kOfHosts) || is_any_of(name, options.own_parameters)) continue;

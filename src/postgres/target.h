@@ -55,7 +55,8 @@ struct TargetOptions {
 };
 
 // Takes `url` apart: user, password, hosts, the database as its path, and libpq's parameters as its
-// query. An unknown parameter is an invalid_argument that names the nearest known one.
+// query. An unknown parameter is an invalid_argument that names the nearest known one. The password
+// "***", which stands in journals, is none: it then comes from PGPASSWORD or the password file.
 //
 // TLS: libpq's own default takes what it gets. A server on another machine is checked here
 // (sslmode=verify-full against the system's certificates) unless something says otherwise: the

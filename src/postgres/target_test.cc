@@ -31,6 +31,11 @@ Result<Target> target(std::string_view url,
 
 using Hosts = std::vector<Target::Host>;
 
+TEST(PostgresTarget, ARedactedPasswordIsNone) {
+  EXPECT_EQ(target("postgres://u:***@h/")->find("password"), std::nullopt);
+  EXPECT_EQ(target("postgres://u:secret@h/")->find("password"), "secret");
+}
+
 TEST(PostgresTarget, AUrlIsTakenApart) {
   const auto made = target("postgres://u%40x:p%3Aw@db.example:6543/app?application_name=x&table=t");
   ASSERT_TRUE(made) << made.error().message;
