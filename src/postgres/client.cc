@@ -31,7 +31,9 @@ Client::Client(io::Executor executor, io::Stop& stop, Log& log, Options options)
       retrier_(stop, options_.retry, std::random_device{}()) {}
 
 io::Task<Result<Client::Lease>> Client::enter(std::string doing) {
-  for (;;) {
+  // Others may take what is opened here, but no more often than calls may be in flight.
+  const std::size_t most_opened = options_.gate.concurrency + 8;
+  for (std::size_t opened_here = 0;; ++opened_here) {
     auto pass = co_await gate_.enter();
     if (!pass) co_return std::unexpected(std::move(pass.error()));
     const auto now = io::Clock::now();
@@ -42,6 +44,13 @@ io::Task<Result<Client::Lease>> Client::enter(std::string doing) {
       connection->begin(std::move(doing), now + options_.timeout);
       const Connection::Traffic before = connection->traffic();
       co_return Lease{std::move(*pass), std::move(connection), before, now};
+    }
+    if (opened_here > most_opened) {
+      pass->finish(flow::Outcome::broken);
+      co_return fail(ErrorCode::network, Retry::again,
+                     "{} ends connections as soon as they are made. Check the server and what "
+                     "stands before it.",
+                     options_.target.description);
     }
     // Whoever is next takes the new connection, and so there are never more of them than calls that
     // the gate lets in.

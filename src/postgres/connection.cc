@@ -59,6 +59,9 @@ io::Task<Result<std::vector<Rows>>> Connection::run(std::vector<Statement> state
     }
     const std::vector<int> formats(types.size(), kBinary);
     traffic_.sent += statement.sql.size();
+    for (const Statement::Parameter& parameter : statement.parameters) {
+      largest_ = std::max(largest_, parameter.value.size());
+    }
     if (PQsendQueryParams(handle_.get(), statement.sql.c_str(), static_cast<int>(types.size()),
                           types.data(), values.data(), lengths.data(), formats.data(),
                           kBinary) != 1) {
@@ -152,9 +155,17 @@ bool Connection::reusable() {
       PQtransactionStatus(handle_.get()) != PQTRANS_IDLE || largest_ > kMostKept) {
     return false;
   }
-  // Nothing is asked, so what has arrived is most likely the server's farewell.
-  pollfd waiting{.fd = PQsocket(handle_.get()), .events = POLLIN, .revents = 0};
-  return poll(&waiting, 1, 0) == 0;
+  // Nothing is asked, so what has arrived is a notice, or more likely the server's farewell. There
+  // is an end to what is looked at: no server talks without being asked for ever.
+  for (int looks = 0; looks < 16; ++looks) {
+    pollfd waiting{.fd = PQsocket(handle_.get()), .events = POLLIN, .revents = 0};
+    if (poll(&waiting, 1, 0) == 0) return true;
+    take_in();
+    if (ended_) return false;
+    // Takes notices out of libpq's buffer; notifications are for those who have asked for them.
+    PQfreemem(PQnotifies(handle_.get()));
+  }
+  return false;
 }
 
 io::Task<Result<>> Connection::flush() {

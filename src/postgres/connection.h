@@ -31,7 +31,7 @@ class Connection {
  public:
   // Opens a connection to the first host of `target` that lets us in; each has its share of the
   // time. Fails when no host can be reached, the user is refused, or the database is one that
-  // entries cannot be kept in (not in UTF-8, or older than PostgreSQL 10). Names are looked up
+  // entries cannot be kept in (not in UTF-8, or older than PostgreSQL 12). Names are looked up
   // beside the loop. A stop ends it. What is referred to must outlive the connection.
   static io::Task<Result<std::unique_ptr<Connection>>> open(const Target& target, Log& log,
                                                             io::Stop& stop,

@@ -17,8 +17,8 @@ namespace {
 // For one host, if the URL does not say. libpq itself would wait for as long as the system does,
 // two minutes and more.
 constexpr std::chrono::seconds kConnectTimeout{10};
-// ON CONFLICT came with 9.5, identity columns with 10.
-constexpr int kOldestServer = 100'000;
+// Partition trees came with 12; what is older is out of support.
+constexpr int kOldestServer = 120'000;
 
 std::string name_of(const Target::Host& host) {
   const std::string& name = host.name.empty() ? host.address : host.name;
@@ -217,8 +217,8 @@ Result<> Connection::check_server() {
   const int version = PQserverVersion(handle_.get());
   if (version < kOldestServer) {
     return fail(ErrorCode::unsupported, Retry::fatal,
-                "{} is PostgreSQL {}.{}. Sluice needs 10 or newer.", target_.description,
-                version / 10'000, version / 100 % 100);
+                "{} is PostgreSQL {}. Sluice needs 12 or newer.", target_.description,
+                version / 10'000);
   }
   const char* encoding = PQparameterStatus(handle_.get(), "server_encoding");
   if (encoding == nullptr || std::string_view(encoding) != "UTF8") {

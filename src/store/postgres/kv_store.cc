@@ -42,6 +42,7 @@ constexpr std::size_t kFewBytes = std::size_t{256} << 10;
 constexpr int kMostUpserts = 4096;
 
 constexpr std::string_view kUniqueViolation = "23505";
+constexpr std::string_view kNotSupported = "0A000";
 constexpr std::string_view kUndefinedTable = "42P01";
 
 constexpr std::string_view kOverwrite =
@@ -201,7 +202,7 @@ io::Task<Result<GetAnswer>> KvStore::get(std::span<const std::string_view> keys)
             fmt::format("SELECT key, expires_at, total, CASE WHEN total <= $2 OR matches = 1 THEN "
                         "metadata END, "
                         "CASE WHEN total <= $2 OR matches = 1 THEN value END FROM (SELECT *, "
-                        "sum(octet_length(value) "
+                        "sum(coalesce(octet_length(value), 0) "
                         "+ coalesce(octet_length(metadata::text), 0)) OVER () AS total, count(*) "
                         "OVER () AS matches "
                         "FROM (SELECT key, expires_at, metadata, value FROM {} WHERE key = ANY "
@@ -282,7 +283,10 @@ io::Task<Result<>> KvStore::write(postgres::Connection& connection, const Batch&
   Tables::Writing& writing = core_->tables.writing(*table_);
   if (writing.upserts_left == 0) {
     auto written = co_await write_new(connection, batch);
-    if (written || connection.sqlstate() != kUniqueViolation) co_return written;
+    // The rights on single rows (row-level security) forbid COPY, too.
+    const bool upsert =
+        connection.sqlstate() == kUniqueViolation || connection.sqlstate() == kNotSupported;
+    if (written || !upsert) co_return written;
     // The rows that a failed COPY leaves behind are dead, and vacuum has to clear them away.
     writing.upserts_left = writing.upserts_next;
     writing.upserts_next = std::min(2 * writing.upserts_next, kMostUpserts);

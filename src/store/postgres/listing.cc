@@ -128,13 +128,17 @@ postgres::Statement split_request(const std::string& table, std::string_view pre
   const std::size_t count = statement.parameters.size();
   statement.text(table);
   statement.int64(kSampledBlocks);
-  // Of each part but the first its first key.
+  // Of each part but the first its first key. A partitioned table has no blocks itself.
+  const std::string size = fmt::format(
+      "greatest(1, coalesce((SELECT sum(pg_relation_size(relid)) FROM "
+      "pg_partition_tree(to_regclass(${0}))), pg_relation_size(to_regclass(${0}))))",
+      count + 1);
   statement.sql = fmt::format(
       "SELECT key FROM (SELECT DISTINCT ON (part) part, key FROM (SELECT key, ntile(${}::int) OVER "
       "(ORDER BY key) AS part FROM {} TABLESAMPLE SYSTEM (least(100, 100.0 * ${} * "
-      "current_setting('block_size')::int / greatest(1, pg_relation_size(to_regclass(${}))))) "
-      "WHERE {}) AS sample ORDER BY part, key) AS first WHERE part > 1 ORDER BY part",
-      count, table, count + 2, count + 1, range.sql());
+      "current_setting('block_size')::int / {})) WHERE {}) AS sample ORDER BY part, key) AS first "
+      "WHERE part > 1 ORDER BY part",
+      count, table, count + 2, size, range.sql());
   return statement;
 }
 

@@ -216,7 +216,52 @@ TEST_F(PostgresStoreTest, ATableOfTheOperatorsIsUsedAsItIs) {
   put(*store, many);
   EXPECT_EQ(list(*store).size(), 503u);
   EXPECT_EQ(get(*store, {"a"})->entries[0].value, "replaced");
+  // Without a value, but with metadata.
+  direct_.run("UPDATE " + in("\"my \"\"kv\"\"\"") + " SET value = NULL, metadata = '[1]'");
+  EXPECT_EQ(get(*store, {"a", "b"})->entries[1].metadata, "[1]");
   EXPECT_EQ(number("SELECT count(*) FROM " + in("\"my \"\"kv\"\"\"") + " WHERE made IS NULL"), 0);
+}
+
+TEST_F(PostgresStoreTest, APartitionedTableIsATableToo) {
+  direct_.run("CREATE TABLE " + in("parts") +
+              "(key bytea PRIMARY KEY, value bytea, metadata json, expires_at timestamptz) "
+              "PARTITION BY RANGE (key)");
+  direct_.run("CREATE TABLE " + in("low") + " PARTITION OF " + in("parts") +
+              " FOR VALUES FROM (MINVALUE) TO ('key:001000')");
+  direct_.run("CREATE TABLE " + in("high") + " PARTITION OF " + in("parts") +
+              " FOR VALUES FROM ('key:001000') TO (MAXVALUE)");
+  Site site(loop_, url("&table=parts"));
+  auto store = site.store();
+  const auto entries = conformance::numbered(3000);
+  put(*store, entries);
+  put(*store, entries);
+  EXPECT_EQ(list(*store), entries);
+  const auto points = loop_.run(store->split({}, 4));
+  ASSERT_TRUE(points) << points.error().message;
+  EXPECT_EQ(points->size(), 3u);
+}
+
+// COPY does not know of them.
+TEST_F(PostgresStoreTest, RightsOnSingleRowsAreKept) {
+  direct_.run("CREATE TABLE " + in("guarded") +
+              "(key bytea PRIMARY KEY, value bytea, metadata json, expires_at timestamptz)");
+  direct_.run("CREATE POLICY tenants ON " + in("guarded") + " USING (key < 'key:000100')");
+  direct_.run("ALTER TABLE " + in("guarded") + " ENABLE ROW LEVEL SECURITY");
+  direct_.run("CREATE ROLE tenant LOGIN PASSWORD 'x y'");
+  direct_.run("GRANT ALL ON " + in("guarded") + " TO tenant");
+  direct_.run("GRANT USAGE ON SCHEMA " + in("").substr(0, in("").size() - 1) + " TO tenant");
+  {
+    Site site(loop_,
+              fmt::format("postgres://tenant:x%20y@127.0.0.1:{}/postgres?schema={}&table=guarded",
+                          Server::shared().port(), schema_));
+    auto store = site.store();
+    put(*store, conformance::numbered(100));
+    EXPECT_EQ(list(*store).size(), 100u);
+    EXPECT_EQ(error_of(try_put(*store, conformance::numbered(200))).code, ErrorCode::unauthorized);
+    EXPECT_EQ(list(*store).size(), 100u);
+  }
+  direct_.run("DROP OWNED BY tenant");
+  direct_.run("DROP ROLE tenant");
 }
 
 TEST_F(PostgresStoreTest, ATableThatTheUrlNamesIsNotMade) {
