@@ -287,9 +287,12 @@ io::Task<Result<>> KvStore::write(postgres::Connection& connection, const Batch&
     const bool upsert =
         connection.sqlstate() == kUniqueViolation || connection.sqlstate() == kNotSupported;
     if (written || !upsert) co_return written;
-    // The rows that a failed COPY leaves behind are dead, and vacuum has to clear them away.
-    writing.upserts_left = writing.upserts_next;
-    writing.upserts_next = std::min(2 * writing.upserts_next, kMostUpserts);
+    // The rows that a failed COPY leaves behind are dead, and vacuum has to clear them away. Those
+    // that were under way at the same time and fail, too, count once.
+    if (writing.upserts_left == 0) {
+      writing.upserts_left = writing.upserts_next;
+      writing.upserts_next = std::min(2 * writing.upserts_next, kMostUpserts);
+    }
   }
   if (writing.upserts_left > 0) --writing.upserts_left;
   co_return co_await write_over(connection, batch);
