@@ -139,6 +139,7 @@ io::Task<Result<std::vector<store::Namespace>>> namespaces_in_time(Context& cont
 std::string advice_for(const Error& error, const std::string& store) {
   switch (error.code) {
     case ErrorCode::unauthorized:
+      if (!is_cloudflare(store)) return "Check the user, the password and what they may do.";
       return "Check the token: it needs the permission \"Workers KV Storage: Edit\" for this "
              "account.";
     case ErrorCode::network:
@@ -155,8 +156,8 @@ std::string advice_for(const Error& error, const std::string& store) {
     default:
       break;
   }
-  return is_cloudflare(store) ? "See https://www.cloudflarestatus.com, or try again later."
-                              : "Check the file and its folder.";
+  if (is_cloudflare(store)) return "See https://www.cloudflarestatus.com, or try again later.";
+  return store.starts_with("sqlite:") ? "Check the file and its folder." : "Check the server.";
 }
 
 Finding check_store(Context& context, const std::string& store) {

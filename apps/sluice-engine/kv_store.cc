@@ -1,5 +1,6 @@
 #include "kv_store.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -14,8 +15,11 @@ namespace {
 
 constexpr std::string_view kDefaultNamespace = "default";
 
-bool is_local(std::string_view url) {
-  return url.starts_with("sqlite:") || url.starts_with("memory:");
+// Stores that have a namespace of this name by themselves.
+bool has_default_namespace(std::string_view url) {
+  constexpr std::string_view kSchemes[] = {"sqlite:", "memory:", "postgres:", "postgresql:"};
+  return std::ranges::any_of(kSchemes,
+                             [&](std::string_view scheme) { return url.starts_with(scheme); });
 }
 
 }  // namespace
@@ -58,15 +62,19 @@ io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, 
                                      const KvStore* other) {
   auto opened = co_await open_backend(context, place.url, dry_run);
   if (!opened) co_return std::unexpected(opened.error());
-  if (other != nullptr && !is_local(place.url) &&
+  if (other != nullptr && other->store->capabilities().remote &&
       other->opened.backend->description() == opened->backend->description()) {
     *opened = other->opened;
   }
-  KvStore kv{.opened = std::move(*opened), .in = {}, .url = place.url, .calls = {}, .store = {}};
+  KvStore kv{.opened = std::move(*opened),
+             .in = {},
+             .url = without_password(place.url),
+             .calls = {},
+             .store = {}};
 
   std::string name = place.name;
   if (name.empty() && place.id.empty()) {
-    if (!is_local(place.url)) {
+    if (!has_default_namespace(place.url)) {
       co_return fail(ErrorCode::invalid_argument,
                      "name the namespace with --namespace (`sluice kv namespace list` shows them)");
     }

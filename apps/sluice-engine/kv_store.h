@@ -29,7 +29,7 @@ struct StorePlace {
 struct KvStore {
   store::Opened opened;
   store::Namespace in;
-  std::string url;
+  std::string url;  // without a password: it goes into journals
   std::unique_ptr<store::StoreStats> calls;
   std::unique_ptr<store::Store> store;
 

@@ -162,7 +162,14 @@ std::string without_password(std::string_view url) {
   if (parsed) {
     const bool secret_parameter = std::ranges::any_of(
         parsed->query, [](const auto& parameter) { return may_be_secret(parameter.first); });
-    return parsed->password.empty() && !secret_parameter ? std::string(url) : parsed->redacted();
+    if (secret_parameter) return parsed->redacted();
+    if (parsed->password.empty()) return std::string(url);
+    // The rest stays as it is written, so that it can be parsed again.
+    const std::size_t begin = url.find("//") + 2;
+    const std::string_view rest = url.substr(begin);
+    const std::size_t at = rest.substr(0, rest.find_first_of("/?#")).rfind('@');
+    const std::size_t colon = rest.find(':');
+    return fmt::format("{}{}:***{}", url.substr(0, begin), rest.substr(0, colon), rest.substr(at));
   }
   if (url.find('@') == std::string_view::npos) return std::string(url);
   return std::string(url.substr(0, url.find(':'))) + ":***";

@@ -45,8 +45,9 @@ struct StoreUrl {
   [[nodiscard]] std::optional<std::string_view> parameter(std::string_view name) const;
 };
 
-// `url` as it may be shown: unchanged if it holds no secret, else redacted. A text that cannot be
-// parsed and has an "@" is shown as its scheme only, since what stands before it may be a password.
+// `url` as it may be shown and kept: unchanged if it holds no secret; with "***" for the password;
+// or redacted, if a parameter may be a secret, too. A text that cannot be parsed and has an "@" is
+// shown as its scheme only, since what stands before it may be a password.
 [[nodiscard]] std::string without_password(std::string_view url);
 
 }  // namespace sluice

@@ -68,6 +68,9 @@ TEST(StoreUrl, Redacts) {
   EXPECT_EQ(without_password("sqlite:/a b.db"), "sqlite:/a b.db");
   EXPECT_EQ(without_password("redis://h"), "redis://h");
   EXPECT_EQ(without_password("redis://u:hunter2@h"), "redis://u:***@h");
+  EXPECT_EQ(without_password("redis://u%40x:hunter2@y@h/a%20b?c=%3F"),
+            "redis://u%40x:***@h/a%20b?c=%3F");
+  EXPECT_EQ(without_password("redis://:hunter2@h"), "redis://:***@h");
   EXPECT_EQ(without_password("redis://u:hunter2@h:bad"), "redis:***");
 }
 

@@ -10,6 +10,7 @@
 #include "store/cloudflare/cloudflare.h"
 #endif
 #include "store/memory/memory.h"
+#include "store/postgres/postgres.h"
 #include "store/sqlite/sqlite.h"
 
 namespace sluice::store {
@@ -18,7 +19,7 @@ namespace {
 
 constexpr std::string_view kKnown =
     "Known are sqlite: (the embedded store), sqlite:/path/to/file.db, cloudflare:, "
-    "cloudflare://ACCOUNT and memory:.";
+    "cloudflare://ACCOUNT, postgres://USER@HOST/DATABASE and memory:.";
 
 Result<Opened> open_sqlite_url(const StoreUrl& url, const Environment& environment) {
   if (!url.hosts.empty()) {
@@ -67,14 +68,15 @@ struct Scheme {
 constexpr auto kSchemes = std::to_array<Scheme>({
     {"sqlite", open_sqlite_url},
     {"memory", open_memory_url},
+    {"postgres", open_postgres},
+    {"postgresql", open_postgres},
 #if SLUICE_HAS_CLOUDFLARE
     {"cloudflare", open_cloudflare_url},
 #endif
 });
 
 // Schemes that are spoken for, but that this version has no backend for.
-constexpr auto kLater =
-    std::to_array<std::string_view>({"redis", "rediss", "redis-cluster", "postgres", "postgresql"});
+constexpr auto kLater = std::to_array<std::string_view>({"redis", "rediss", "redis-cluster"});
 
 Error unknown(std::string_view scheme, std::string_view shown) {
   std::vector<std::string_view> names;

@@ -63,7 +63,7 @@ TEST_F(RegistryTest, KnownSchemesOpen) {
 TEST_F(RegistryTest, AnUnknownSchemeNamesTheKnownOnes) {
   for (const char* url : {"mongodb://host/x", "x:", "nonsense", "http://example.com", ""}) {
     const std::string message = refusal(url);
-    for (const char* known : {"sqlite:", "memory:", "cloudflare:"}) {
+    for (const char* known : {"sqlite:", "memory:", "cloudflare:", "postgres:"}) {
       EXPECT_NE(message.find(known), std::string::npos) << url << ": " << message;
     }
   }
@@ -74,9 +74,17 @@ TEST_F(RegistryTest, AnUnknownSchemeNamesTheKnownOnes) {
 }
 
 TEST_F(RegistryTest, KindsThatComeLaterAreUnsupported) {
-  for (const char* url :
-       {"redis://host:6379", "rediss://host", "redis-cluster://a,b", "postgres://host/db"}) {
+  for (const char* url : {"redis://host:6379", "rediss://host", "redis-cluster://a,b"}) {
     EXPECT_NE(refusal(url, ErrorCode::unsupported).find("not built yet"), std::string::npos);
+  }
+}
+
+TEST_F(RegistryTest, BothNamesOfPostgresAreOneKind) {
+  for (const char* url :
+       {"postgres://nobody@127.0.0.1:1/db", "postgresql://nobody@127.0.0.1:1/db"}) {
+    auto opened = open(url);  // touches no network
+    ASSERT_TRUE(opened) << opened.error().message;
+    EXPECT_EQ(opened->backend->description(), "PostgreSQL database \"db\" at 127.0.0.1:1");
   }
 }
 
@@ -88,8 +96,9 @@ TEST_F(RegistryTest, MistakesInAnAddressAreExplained) {
 }
 
 TEST_F(RegistryTest, APasswordIsNeverRepeated) {
-  for (const char* url : {"mongodb://user:hunter2@host/x", "sqlite://user:hunter2@host/x",
-                          "redis://user:hunter2@host:notaport"}) {
+  for (const char* url :
+       {"mongodb://user:hunter2@host/x", "sqlite://user:hunter2@host/x",
+        "redis://user:hunter2@host:notaport", "postgres://user:hunter2@host/db?x=y"}) {
     auto opened = open(url);
     ASSERT_FALSE(opened);
     EXPECT_EQ(opened.error().message.find("hunter2"), std::string::npos) << opened.error().message;
