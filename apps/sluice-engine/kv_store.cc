@@ -13,8 +13,10 @@ namespace {
 
 constexpr std::string_view kDefaultNamespace = "default";
 
-bool is_local(std::string_view url) {
-  return url.starts_with("sqlite:") || url.starts_with("memory:");
+// Whether a store of this kind has a namespace that is meant when none is named.
+bool has_default_namespace(std::string_view url) {
+  return url.starts_with("sqlite:") || url.starts_with("memory:") || url.starts_with("redis:") ||
+         url.starts_with("rediss:");
 }
 
 }  // namespace
@@ -52,7 +54,7 @@ io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, 
 
   std::string name = place.name;
   if (name.empty() && place.id.empty()) {
-    if (!is_local(place.url)) {
+    if (!has_default_namespace(place.url)) {
       co_return fail(ErrorCode::invalid_argument,
                      "name the namespace with --namespace (`sluice kv namespace list` shows them)");
     }

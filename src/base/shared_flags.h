@@ -63,7 +63,8 @@ inline constexpr Flag store_place[] = {
     {.name = "store",
      .value = "URL",
      .kind = text,
-     .help = "the store: sqlite:, sqlite:/path.db, cloudflare:, cloudflare://ACCOUNT, memory:"},
+     .help = "the store: sqlite:, sqlite:/path.db, cloudflare:, cloudflare://ACCOUNT, "
+             "redis://HOST:PORT/DATABASE, memory:"},
     {.name = "account",
      .value = "ID",
      .kind = text,
@@ -78,7 +79,8 @@ inline constexpr Flag store_namespace[] = {
     {.name = "store",
      .value = "URL",
      .kind = text,
-     .help = "the store: sqlite:, sqlite:/path.db, cloudflare:, cloudflare://ACCOUNT, memory:"},
+     .help = "the store: sqlite:, sqlite:/path.db, cloudflare:, cloudflare://ACCOUNT, "
+             "redis://HOST:PORT/DATABASE, memory:"},
     {.name = "namespace",
      .value = "NAME",
      .kind = text,

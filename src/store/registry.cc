@@ -10,6 +10,7 @@
 #include "store/cloudflare/cloudflare.h"
 #endif
 #include "store/memory/memory.h"
+#include "store/redis/redis.h"
 #include "store/sqlite/sqlite.h"
 
 namespace sluice::store {
@@ -18,7 +19,7 @@ namespace {
 
 constexpr std::string_view kKnown =
     "Known are sqlite: (the embedded store), sqlite:/path/to/file.db, cloudflare:, "
-    "cloudflare://ACCOUNT and memory:.";
+    "cloudflare://ACCOUNT, redis://HOST:PORT/DATABASE (rediss:// with TLS) and memory:.";
 
 Result<Opened> open_sqlite_url(const StoreUrl& url, const Environment& environment) {
   if (!url.hosts.empty()) {
@@ -67,6 +68,8 @@ struct Scheme {
 constexpr auto kSchemes = std::to_array<Scheme>({
     {"sqlite", open_sqlite_url},
     {"memory", open_memory_url},
+    {"redis", open_redis},
+    {"rediss", open_redis},
 #if SLUICE_HAS_CLOUDFLARE
     {"cloudflare", open_cloudflare_url},
 #endif
@@ -74,7 +77,7 @@ constexpr auto kSchemes = std::to_array<Scheme>({
 
 // Schemes that are spoken for, but that this version has no backend for.
 constexpr auto kLater =
-    std::to_array<std::string_view>({"redis", "rediss", "redis-cluster", "postgres", "postgresql"});
+    std::to_array<std::string_view>({"redis-cluster", "postgres", "postgresql"});
 
 Error unknown(std::string_view scheme, std::string_view shown) {
   std::vector<std::string_view> names;
