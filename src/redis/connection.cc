@@ -220,7 +220,12 @@ io::Task<Result<>> Connection::connect() {
   transport_->socket().set_option(asio::socket_base::keep_alive(true), error);
   if (address.tls) {
     const error_code failed = co_await transport_->start_tls(address);
-    if (watchdog.fired()) co_return late();
+    if (watchdog.fired()) {
+      co_return fail(ErrorCode::timeout, Retry::again,
+                     "Redis at {} did not answer the beginning of TLS within {} ms. Check that the "
+                     "port speaks TLS; redis:// is without.",
+                     place(), options_.connect_timeout.count());
+    }
     if (failed) {
       // A connection that is cut may pass; a certificate stays what it is.
       const bool cut = failed.category() != asio::error::get_ssl_category();
@@ -277,6 +282,13 @@ io::Task<Result<>> Connection::greet() {
     if (answer.is_error()) {
       if (answer.text.starts_with("NOPERM") || is_unknown_command(answer.text)) continue;
       co_return std::unexpected(refused(answer.text));
+    }
+    if (answer.text.find("\nredis_mode:cluster") != std::string_view::npos) {
+      co_return fail(
+          ErrorCode::unsupported, Retry::fatal,
+          "Redis at {} is part of a cluster. Stores of the kind redis-cluster:// are not "
+          "built yet in this version of Sluice.",
+          place());
     }
     constexpr std::string_view name = "\nrun_id:";
     const auto at = answer.text.find(name);
