@@ -12,6 +12,8 @@
 
 #include <array>
 #include <chrono>
+#include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <thread>
 
@@ -27,13 +29,13 @@ sockaddr_in loopback(std::uint16_t port) {
   return address;
 }
 
-bool accepts(std::uint16_t port) {
-  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const sockaddr_in address = loopback(port);
-  const bool connected =
-      ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-  ::close(socket);
-  return connected;
+// Whether the server has said since `from` in its log that it listens. Asking the port itself could
+// reach somebody else's server.
+bool is_ready(const std::filesystem::path& log, std::uintmax_t from) {
+  std::ifstream file(log);
+  file.seekg(static_cast<std::streamoff>(from));
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  return text.find("Ready to accept connections") != std::string::npos;
 }
 
 // Runs in the child: only what may be called after fork.
@@ -106,8 +108,11 @@ bool RedisServer::begin() {
                                     "--databases",    "128"};
   words.insert(words.end(), arguments_.begin(), arguments_.end());
   const std::vector<char*> all = pointers(words);
-  const int log =
-      ::open((folder_ / "log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  const std::filesystem::path log_file = folder_ / "log";
+  std::error_code none;
+  const std::uintmax_t size = std::filesystem::file_size(log_file, none);
+  const std::uintmax_t from = none ? 0 : size;
+  const int log = ::open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   const pid_t parent = ::getpid();
   pid_ = ::fork();
   if (pid_ == 0) become(all, log, parent);
@@ -117,7 +122,7 @@ bool RedisServer::begin() {
       pid_ = -1;
       return false;
     }
-    if (accepts(port_)) return true;
+    if (is_ready(log_file, from)) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   kill();

@@ -473,7 +473,7 @@ TEST_F(RedisTest, AReplicaTakesNoWrites) {
 }
 
 TEST_F(RedisTest, AMemberOfAClusterIsNamedAsOne) {
-  start({"--cluster-enabled", "yes"});
+  start({"--cluster-enabled", "yes", "--cluster-port", std::to_string(redis::free_port())});
   auto page = run(store->list({}));
   ASSERT_FALSE(page);
   EXPECT_EQ(page.error().code, ErrorCode::unsupported) << page.error().message;
