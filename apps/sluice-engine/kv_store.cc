@@ -50,7 +50,12 @@ Result<store::Opened> open_backend(Context& context, std::string_view url, bool 
 io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, bool dry_run) {
   auto opened = open_backend(context, place.url, dry_run);
   if (!opened) co_return std::unexpected(opened.error());
-  KvStore kv{.opened = std::move(*opened), .in = {}, .url = place.url, .calls = {}, .store = {}};
+  // What journals keep of the store: never its password.
+  KvStore kv{.opened = std::move(*opened),
+             .in = {},
+             .url = without_password(place.url),
+             .calls = {},
+             .store = {}};
 
   std::string name = place.name;
   if (name.empty() && place.id.empty()) {

@@ -11,6 +11,8 @@ namespace sluice::store {
 namespace {
 
 constexpr std::uint16_t kPort = 6379;
+// What StoreUrl::redacted writes in the place of a password.
+constexpr std::string_view kWithheld = "***";
 
 Result<std::uint32_t> database_of(const StoreUrl& url) {
   std::string_view digits = url.path;
@@ -60,8 +62,17 @@ Result<Opened> open_redis(const StoreUrl& url, const Environment& environment) {
       .timeout = environment.request_timeout,
   };
   options.connect_timeout = std::min(options.connect_timeout, options.timeout);
-  if (options.address.password.empty()) {
+  // The URL of a job that is resumed comes from its journal, which holds no password.
+  const bool withheld = url.password.reveal() == kWithheld;
+  if (options.address.password.empty() || withheld) {
     options.address.password = Secret(environment.setting("REDISCLI_AUTH"));
+  }
+  if (withheld && options.address.password.empty()) {
+    return fail(
+        ErrorCode::unauthorized, Retry::fatal,
+        "The password of {} was not written down. Set REDISCLI_AUTH to it, or give the whole "
+        "command again with --resume.",
+        url.redacted());
   }
   if (!options.address.user.empty() && options.address.password.empty()) {
     return fail(ErrorCode::unauthorized, Retry::fatal,

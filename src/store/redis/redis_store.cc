@@ -102,6 +102,7 @@ io::Task<Result<Page>> RedisStore::list(ListRequest request) {
 
   // What does not fit into one answer waits for the next page.
   std::size_t count = std::min(limit, scanned.keys.size());
+  bool too_large = false;
   Page page;
   const std::string what = doing("listing keys");
   while (count > 0) {
@@ -114,11 +115,14 @@ io::Task<Result<Page>> RedisStore::list(ListRequest request) {
     if (entries.error().code != ErrorCode::too_large || count == 1) {
       co_return std::unexpected(std::move(entries.error()));
     }
+    too_large = true;
     count /= 2;
   }
-  if (request.values && count > 0) {
-    const bool room = page.entries.bytes() < kMostAnswer / 4 && count >= values_per_page_;
-    values_per_page_ = std::clamp<std::size_t>(room ? 2 * count : count, 1, most);
+  if (too_large) {
+    values_per_page_ = count;
+  } else if (request.values && page.entries.bytes() < kMostAnswer / 4 &&
+             2 * count >= values_per_page_) {
+    values_per_page_ = std::min(2 * values_per_page_, most);
   }
   page.entries.retain([](const EntryView& entry) { return entry.presence != Presence::missing; });
 

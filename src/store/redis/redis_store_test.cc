@@ -375,6 +375,19 @@ TEST_F(RedisTest, ListingLargeValuesTakesSmallerPages) {
   EXPECT_EQ(run(store->get(std::span(keys).first(5)))->entries[4].value, entries[4].value);
 }
 
+TEST_F(RedisTest, AListingTakesFewRequests) {
+  start();
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(put(conformance::numbered(1000, fmt::format("{}:", i))));  // with metadata
+  }
+  for (const bool values : {false, true}) {
+    const auto before = opening.stats().gate.sent;
+    EXPECT_EQ(list({}, values).size(), 20'000u);
+    // A page is a SCAN or two, since half of the keys are those of metadata, and a transaction.
+    EXPECT_LE(opening.stats().gate.sent - before, 100u) << values;
+  }
+}
+
 TEST_F(RedisTest, AValueOfManyMegabytesComesAlone) {
   start();
   const std::string value(100'000'000, 'v');
@@ -653,6 +666,11 @@ TEST_F(RedisTest, AddressesThatAreNone) {
   auto opened = open_backend("redis://user@host", opening.environment());
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, ErrorCode::unauthorized);
+  opened = open_backend("redis://user:***@host", opening.environment());
+  ASSERT_FALSE(opened) << "from a journal";
+  EXPECT_NE(opened.error().message.find("REDISCLI_AUTH"), std::string::npos);
+  opening.settings["REDISCLI_AUTH"] = "s3cret";
+  EXPECT_TRUE(open_backend("redis://user:***@host", opening.environment()));
   auto described = open_backend("rediss://:hunter2@[::1]/7", opening.environment());
   ASSERT_TRUE(described);
   EXPECT_EQ(described->backend->description(), "Redis at [::1]:6379, database 7");
