@@ -29,7 +29,8 @@ std::unique_ptr<Connection> Client::take_idle() {
 io::Task<Result<Replies>> Client::Lease::carry(const Commands& commands, std::size_t most_bytes) {
   if (!connection_) connection_ = client_.take_idle();
   if (!connection_) {
-    auto opened = co_await Connection::open(client_.executor_, client_.options_, client_.traffic_);
+    auto opened = co_await Connection::open(client_.executor_, client_.options_, client_.tls_,
+                                            client_.traffic_);
     if (!opened) co_return std::unexpected(std::move(opened.error()));
     connection_ = std::move(*opened);
   }
@@ -39,7 +40,10 @@ io::Task<Result<Replies>> Client::Lease::carry(const Commands& commands, std::si
 io::Task<Result<Replies>> Client::Lease::round_trip(const Commands& commands,
                                                     const RoundTrip& about) {
   Result<flow::Gate::Pass> pass = co_await client_.gate_.enter();
-  if (!pass) co_return std::unexpected(std::move(pass.error()));
+  if (!pass) {
+    discard();  // it may be in the middle of something: WATCH has no EXEC now
+    co_return std::unexpected(std::move(pass.error()));
+  }
   const auto begun = io::Clock::now();
   Result<Replies> replies = co_await carry(commands, about.most_bytes);
   if (client_.log_.enabled(LogLevel::debug)) {

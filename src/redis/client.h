@@ -99,6 +99,7 @@ class Client {
   Log& log_;
   Connection::Options options_;
   Traffic traffic_;
+  Connection::SharedTls tls_;
   std::vector<std::unique_ptr<Connection>> idle_;
 };
 

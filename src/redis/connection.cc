@@ -59,6 +59,22 @@ std::string reason(const error_code& error) {
 
 }  // namespace
 
+struct Connection::Tls {
+  asio::ssl::context context{asio::ssl::context::tls_client};
+
+  // Null if `error` tells why not.
+  static SharedTls make(const Address& address, error_code& error) {
+    auto tls = std::make_shared<Tls>();
+    SSL_CTX_set_min_proto_version(tls->context.native_handle(), TLS1_2_VERSION);
+    if (address.ca_file.empty()) {
+      tls->context.set_default_verify_paths(error);
+    } else {
+      tls->context.load_verify_file(address.ca_file, error);
+    }
+    return error ? nullptr : tls;
+  }
+};
+
 // The socket, and the TLS around it if there is any.
 class Connection::Transport {
  public:
@@ -66,17 +82,11 @@ class Connection::Transport {
 
   Socket& socket() { return socket_; }
 
-  io::Task<error_code> start_tls(const Address& address) {
+  io::Task<error_code> start_tls(const Address& address, SharedTls& shared) {
     error_code error;
-    context_.emplace(asio::ssl::context::tls_client);
-    SSL_CTX_set_min_proto_version(context_->native_handle(), TLS1_2_VERSION);
-    if (address.ca_file.empty()) {
-      context_->set_default_verify_paths(error);
-    } else {
-      context_->load_verify_file(address.ca_file, error);
-    }
-    if (error) co_return error;
-    tls_.emplace(socket_, *context_);
+    if (!shared) shared = Tls::make(address, error);
+    if (!shared) co_return error;
+    tls_.emplace(socket_, shared->context);
     tls_->set_verify_mode(asio::ssl::verify_peer, error);
     tls_->set_verify_callback(asio::ssl::host_name_verification(address.host), error);
     // Server Name Indication takes names only (RFC 6066).
@@ -123,7 +133,6 @@ class Connection::Transport {
 
  private:
   Socket socket_;
-  std::optional<asio::ssl::context> context_;
   std::optional<asio::ssl::stream<Socket&>> tls_;
   std::array<char, 64 * 1024> buffer_;
 };
@@ -174,9 +183,9 @@ std::string Connection::place() const {
 
 io::Task<Result<std::unique_ptr<Connection>>> Connection::open(io::Executor executor,
                                                                const Options& options,
-                                                               Traffic& traffic) {
+                                                               SharedTls& tls, Traffic& traffic) {
   std::unique_ptr<Connection> connection(new Connection(executor, options, traffic));
-  if (auto connected = co_await connection->connect(); !connected) {
+  if (auto connected = co_await connection->connect(tls); !connected) {
     co_return std::unexpected(std::move(connected.error()));
   }
   if (auto greeted = co_await connection->greet(); !greeted) {
@@ -185,7 +194,7 @@ io::Task<Result<std::unique_ptr<Connection>>> Connection::open(io::Executor exec
   co_return connection;
 }
 
-io::Task<Result<>> Connection::connect() {
+io::Task<Result<>> Connection::connect(SharedTls& tls) {
   const Address& address = options_.address;
   const auto deadline = io::Clock::now() + options_.connect_timeout;
   const auto late = [&] {
@@ -219,7 +228,7 @@ io::Task<Result<>> Connection::connect() {
   transport_->socket().set_option(tcp::no_delay(true), error);
   transport_->socket().set_option(asio::socket_base::keep_alive(true), error);
   if (address.tls) {
-    const error_code failed = co_await transport_->start_tls(address);
+    const error_code failed = co_await transport_->start_tls(address, tls);
     if (watchdog.fired()) {
       co_return fail(ErrorCode::timeout, Retry::again,
                      "Redis at {} did not answer the beginning of TLS within {} ms. Check that the "

@@ -49,11 +49,16 @@ class Connection {
     std::chrono::milliseconds timeout{60'000};          // a round trip
   };
 
+  // What TLS connections share: reading the system's certificates takes some milliseconds. Made by
+  // the first of them.
+  struct Tls;
+  using SharedTls = std::shared_ptr<Tls>;
+
   // Connects and greets. Errors: network, timeout (both may pass); unauthorized, not_found (the
-  // database), unsupported, which are fatal for a run. None of them holds the password. `options`
-  // and `traffic` outlive the connection.
+  // database), unsupported, which are fatal for a run. None of them holds the password. `options`,
+  // `tls` and `traffic` outlive the connection.
   static io::Task<Result<std::unique_ptr<Connection>>> open(io::Executor executor,
-                                                            const Options& options,
+                                                            const Options& options, SharedTls& tls,
                                                             Traffic& traffic);
   ~Connection();
   Connection(const Connection&) = delete;
@@ -71,7 +76,7 @@ class Connection {
  private:
   class Transport;
   Connection(io::Executor executor, const Options& options, Traffic& traffic);
-  io::Task<Result<>> connect();
+  io::Task<Result<>> connect(SharedTls& tls);
   io::Task<Result<>> greet();
   io::Task<Result<Replies>> exchange(const Commands& commands, std::size_t most_bytes,
                                      std::chrono::milliseconds timeout);

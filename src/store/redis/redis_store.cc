@@ -88,7 +88,8 @@ io::Task<Result<Page>> RedisStore::list(ListRequest request) {
   }
   const std::size_t most = redis_capabilities().list_page;
   const std::size_t asked = request.limit == 0 ? most : std::min(request.limit, most);
-  const std::size_t limit = request.values ? std::min(asked, values_per_page_) : asked;
+  std::size_t& per_page = entries_per_page_[request.values ? 1 : 0];
+  const std::size_t limit = std::min(asked, per_page);
 
   Scanned scanned;
   scanned.keys.assign(from.keys.begin(), from.keys.end());
@@ -119,10 +120,9 @@ io::Task<Result<Page>> RedisStore::list(ListRequest request) {
     count /= 2;
   }
   if (too_large) {
-    values_per_page_ = count;
-  } else if (request.values && page.entries.bytes() < kMostAnswer / 4 &&
-             2 * count >= values_per_page_) {
-    values_per_page_ = std::min(2 * values_per_page_, most);
+    per_page = count;
+  } else if (page.entries.bytes() < kMostAnswer / 4 && 2 * count >= per_page) {
+    per_page = std::min(2 * per_page, most);
   }
   page.entries.retain([](const EntryView& entry) { return entry.presence != Presence::missing; });
 

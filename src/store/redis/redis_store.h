@@ -57,8 +57,9 @@ class RedisStore : public Store {
   std::shared_ptr<Account> account_;
   KeySpace space_;
   std::string title_;
-  // Of a listing with values: how many fitted into one answer. Grows and shrinks with them.
-  std::size_t values_per_page_ = 128;
+  // Of a listing without values, and of one with them: how many entries a page holds. Shrinks when
+  // they do not fit into one answer, and grows when there is room.
+  std::size_t entries_per_page_[2] = {1000, 128};
 };
 
 }  // namespace sluice::store::redis

@@ -375,6 +375,17 @@ TEST_F(RedisTest, ListingLargeValuesTakesSmallerPages) {
   EXPECT_EQ(run(store->get(std::span(keys).first(5)))->entries[4].value, entries[4].value);
 }
 
+TEST_F(RedisTest, ListingLargeMetadataTakesSmallerPages) {
+  start();
+  std::vector<Entry> entries;
+  for (int i = 0; i < 60; ++i) {
+    entries.push_back(
+        {fmt::format("k{:02}", i), "", fmt::format("\"{}\"", std::string(1'000'000, 'm')), 0});
+  }
+  for (const Entry& entry : entries) ASSERT_TRUE(put({entry}));
+  EXPECT_EQ(list(), entries);
+}
+
 TEST_F(RedisTest, AListingTakesFewRequests) {
   start();
   for (int i = 0; i < 20; ++i) {
