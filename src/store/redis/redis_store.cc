@@ -97,7 +97,7 @@ io::Task<Result<Page>> RedisStore::list(ListRequest request) {
   scanned.next = from.scan;
   const bool begin = request.cursor.empty();
   if (scanned.keys.size() < limit && (begin || from.scan != 0)) {
-    auto done = co_await scan(request.prefix, limit, begin, from.run_id, scanned);
+    auto done = co_await scan(request.prefix, limit, begin, scanned);
     if (!done) co_return std::unexpected(std::move(done.error()));
   }
 
@@ -133,7 +133,7 @@ io::Task<Result<Page>> RedisStore::list(ListRequest request) {
 }
 
 io::Task<Result<>> RedisStore::scan(std::string_view prefix, std::size_t wanted, bool begin,
-                                    std::string_view run_id, Scanned& scanned) {
+                                    Scanned& scanned) {
   const std::string what = doing("listing keys");
   const std::string pattern = space_.pattern(prefix);
   std::size_t looked_at = 0;

@@ -39,9 +39,10 @@ class RedisStore : public Store {
     std::uint64_t next = 0;
   };
   // What SCAN gives from `scanned.next` on, until about `wanted` keys are there, it has ended, or
-  // it has been asked often enough. `run_id`: of the listing so far; empty: not known.
+  // it has been asked often enough. Fails when a server answers that is not `scanned.run_id`,
+  // unless this is the beginning of a listing.
   io::Task<Result<>> scan(std::string_view prefix, std::size_t wanted, bool begin,
-                          std::string_view run_id, Scanned& scanned);
+                          Scanned& scanned);
   // Entries of `keys` in their order. Missing ones have Presence::missing.
   io::Task<Result<Block>> read(std::span<const std::string_view> keys, bool values,
                                RoundTrip about);
