@@ -74,8 +74,7 @@ TEST_F(RegistryTest, AnUnknownSchemeNamesTheKnownOnes) {
 }
 
 TEST_F(RegistryTest, KindsThatComeLaterAreUnsupported) {
-  for (const char* url :
-       {"redis-cluster://a,b", "postgres://host/db"}) {
+  for (const char* url : {"redis-cluster://a,b", "postgres://host/db"}) {
     EXPECT_NE(refusal(url, ErrorCode::unsupported).find("not built yet"), std::string::npos);
   }
 }

@@ -234,7 +234,6 @@ io::Task<Result<>> RedisBackend::sweep(const std::vector<Namespace>& gone, std::
   const RoundTrip about{.doing = doing, .divisible = false, .most_bytes = kMostListAnswer};
   const auto operation = [&](Client::Lease& lease) -> io::Task<Result<>> {
     std::string at = "0";
-    std::string run_id;
     do {
       Commands scan;
       scan.add_command("SCAN", at, "MATCH", pattern, "COUNT", kSweptAtOnce);

@@ -7,6 +7,8 @@
 #include "base/utf8.h"
 #include "redis/server_error.h"
 #include "store/limits.h"
+#include "store/redis/get_transaction.h"
+#include "store/redis/put_transaction.h"
 
 namespace sluice::store::redis {
 
@@ -32,8 +34,6 @@ constexpr std::size_t kMostScanned = 10'000;
 constexpr int kMostScans = 8;
 // EXPIRETIME rounds milliseconds; beyond this its sum would overflow.
 constexpr std::int64_t kLastSecond = std::numeric_limits<std::int64_t>::max() / 1000 - 1;
-constexpr std::int64_t kNoExpiry = -1;
-constexpr std::int64_t kNoKey = -2;
 
 }  // namespace
 
@@ -205,108 +205,25 @@ io::Task<Result<>> RedisStore::scan(std::string_view prefix, std::size_t wanted,
 
 // --- Reading ---------------------------------------------------------------------------------
 
-Commands RedisStore::read_commands(std::span<const std::string_view> keys, bool values,
-                                   bool absolute) const {
-  Commands commands;
-  ask_existence(commands);
-  commands.add_command("MULTI");
-  if (values) {
-    commands.begin(keys.size() + 1);
-    commands.add("MGET");
-    for (const std::string_view key : keys) space_.add_name(commands, key);
-  }
-  commands.begin(keys.size() + 1);
-  commands.add("MGET");
-  for (const std::string_view key : keys) space_.add_metadata_name(commands, key);
-  if (!absolute) commands.add_command("TIME");
-  for (const std::string_view key : keys) {
-    commands.begin(2);
-    commands.add(absolute ? std::string_view("EXPIRETIME") : "PTTL");
-    space_.add_name(commands, key);
-  }
-  commands.add_command("EXEC");
-  return commands;
-}
-
-Result<Block> RedisStore::read_answer(Replies& replies, std::span<const std::string_view> keys,
-                                      bool values, bool absolute, std::string_view doing) const {
-  if (auto exists = read_existence(replies, doing); !exists) {
-    return std::unexpected(std::move(exists.error()));
-  }
-  const std::size_t queued = (values ? 1 : 0) + 1 + (absolute ? 0 : 1) + keys.size();
-  auto carried_out = read_transaction(replies, queued, doing);
-  if (!carried_out) return std::unexpected(std::move(carried_out.error()));
-  if (!*carried_out) return std::unexpected(misshapen(doing));
-
-  Block block;
-  block.reserve(keys.size());
-  const auto begins_array = [&]() -> Result<> {
-    const Reply& reply = replies.next();
-    if (reply.is_error()) return std::unexpected(server_error(reply.text, doing));
-    if (!reply.is_array(keys.size())) return std::unexpected(misshapen(doing));
-    return {};
-  };
-  if (values) {
-    if (auto begins = begins_array(); !begins) return std::unexpected(std::move(begins.error()));
-  }
-  for (const std::string_view key : keys) {
-    EntryView entry{.key = key, .value = {}, .metadata = {}};
-    if (values) {
-      const Reply& value = replies.next();
-      entry.presence = value.kind == ReplyKind::text ? Presence::present : Presence::missing;
-      entry.value = value.text;
-    }
-    block.append(entry);
-  }
-  if (auto begins = begins_array(); !begins) return std::unexpected(std::move(begins.error()));
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    const Reply& metadata = replies.next();
-    if (metadata.kind == ReplyKind::text && block[i].presence != Presence::missing) {
-      block[i].metadata = block.copy(metadata.text);
-    }
-  }
-  std::int64_t now = 0;  // milliseconds
-  if (!absolute) {
-    const Reply& time = replies.next();
-    if (!time.is_array(2)) return std::unexpected(misshapen(doing));
-    const std::string_view seconds = replies.next().text;
-    const std::string_view micros = replies.next().text;
-    std::int64_t whole = 0;
-    std::int64_t part = 0;
-    std::from_chars(seconds.data(), seconds.data() + seconds.size(), whole);
-    std::from_chars(micros.data(), micros.data() + micros.size(), part);
-    if (whole <= 0) return std::unexpected(misshapen(doing));
-    now = whole * 1000 + part / 1000;
-  }
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    const Reply& expiry = replies.next();
-    if (expiry.is_error()) return std::unexpected(server_error(expiry.text, doing));
-    if (expiry.kind != ReplyKind::integer) return std::unexpected(misshapen(doing));
-    if (expiry.integer == kNoKey) {
-      block[i] = {.key = block[i].key, .value = {}, .metadata = {}, .presence = Presence::missing};
-    } else if (expiry.integer != kNoExpiry && block[i].presence != Presence::missing) {
-      // Put in whole seconds, it comes back as whole seconds, whatever the time between TIME and
-      // PTTL was.
-      block[i].expiration = absolute ? expiry.integer : (now + expiry.integer + 500) / 1000;
-    }
-  }
-  return block;
-}
-
 io::Task<Result<Block>> RedisStore::read(std::span<const std::string_view> keys, bool values,
                                          RoundTrip about) {
   const std::string_view doing = about.doing;
   if (keys.size() == 1) about.most_bytes = kMostSingleAnswer;
   for (;;) {
     const bool absolute = account_->knows_expiretime;
-    const Commands commands = read_commands(keys, values, absolute);
+    const GetParts parts{.values = values, .absolute = absolute};
+    Commands commands;
+    ask_existence(commands);
+    add_get(commands, space_, keys, parts);
     bool unknown = false;
     const auto judge = [&](Replies& replies, const ServerFacts&) -> Result<Block> {
-      // The reply to the last EXPIRETIME stands right before EXEC's.
       unknown = absolute && std::ranges::any_of(replies.all(), [](const Reply& reply) {
                   return reply.is_error() && is_unknown_command(reply.text);
                 });
-      return read_answer(replies, keys, values, absolute, doing);
+      if (auto exists = read_existence(replies, doing); !exists) {
+        return std::unexpected(std::move(exists.error()));
+      }
+      return read_get(replies, keys, parts, doing);
     };
     auto block = co_await account_->client().call(commands, about, judge);
     if (!block && unknown && absolute) {
@@ -359,86 +276,6 @@ io::Task<Result<GetAnswer>> RedisStore::get(std::span<const std::string_view> ke
 }
 
 // --- Writing ---------------------------------------------------------------------------------
-
-namespace {
-
-// MULTI … EXEC that puts `entries[order…]`. `queued` counts what stands between them. As few
-// commands as can be: one MSET for all that stays for good, one UNLINK for all that has no
-// metadata, since what was there before must not live on.
-Commands put_commands(const KeySpace& space, std::span<const EntryView> entries,
-                      std::span<const std::uint32_t> order, std::size_t& queued) {
-  Commands commands;
-  std::size_t stays = 0;
-  std::size_t without_metadata = 0;
-  std::size_t bytes = 0;
-  for (const std::uint32_t place : order) {
-    const EntryView& entry = entries[place];
-    if (entry.expiration == 0) stays += entry.metadata.empty() ? 1 : 2;
-    if (entry.metadata.empty()) ++without_metadata;
-    bytes += 2 * entry.key.size() + std::min<std::size_t>(entry.value.size(), 32 * 1024) + 96;
-  }
-  commands.reserve(bytes);
-  queued = 0;
-  commands.add_command("MULTI");
-  if (stays > 0) {
-    ++queued;
-    commands.begin(1 + 2 * stays);
-    commands.add("MSET");
-    for (const std::uint32_t place : order) {
-      const EntryView& entry = entries[place];
-      if (entry.expiration != 0) continue;
-      space.add_name(commands, entry.key);
-      commands.add(entry.value);
-      if (entry.metadata.empty()) continue;
-      space.add_metadata_name(commands, entry.key);
-      commands.add(entry.metadata);
-    }
-  }
-  for (const std::uint32_t place : order) {
-    const EntryView& entry = entries[place];
-    if (entry.expiration == 0) continue;
-    // Absolute, so that a repetition does not shift it.
-    const std::int64_t milliseconds = entry.expiration * 1000;
-    ++queued;
-    commands.begin(5);
-    commands.add("SET");
-    space.add_name(commands, entry.key);
-    commands.add(entry.value);
-    commands.add("PXAT");
-    commands.add(milliseconds);
-    if (entry.metadata.empty()) continue;
-    ++queued;
-    commands.begin(5);
-    commands.add("SET");
-    space.add_metadata_name(commands, entry.key);
-    commands.add(entry.metadata);
-    commands.add("PXAT");
-    commands.add(milliseconds);
-  }
-  if (without_metadata > 0) {
-    ++queued;
-    commands.begin(1 + without_metadata);
-    commands.add("UNLINK");
-    for (const std::uint32_t place : order) {
-      if (entries[place].metadata.empty()) space.add_metadata_name(commands, entries[place].key);
-    }
-  }
-  commands.add_command("EXEC");
-  return commands;
-}
-
-// False: somebody else changed what was watched, and nothing has been written.
-Result<bool> read_put(Replies& replies, std::size_t queued, std::string_view doing) {
-  auto carried_out = read_transaction(replies, queued, doing);
-  if (!carried_out || !*carried_out) return carried_out;
-  for (std::size_t i = 0; i < queued; ++i) {
-    const Reply& reply = replies.next();
-    if (reply.is_error()) return std::unexpected(server_error(reply.text, doing));
-  }
-  return true;
-}
-
-}  // namespace
 
 io::Task<Result<WriteAnswer>> RedisStore::put(std::span<const EntryView> entries) {
   if (auto checked = check_put(redis_capabilities(), entries); !checked) {

@@ -46,9 +46,6 @@ class RedisStore : public Store {
   // Entries of `keys` in their order. Missing ones have Presence::missing.
   io::Task<Result<Block>> read(std::span<const std::string_view> keys, bool values,
                                RoundTrip about);
-  Result<Block> read_answer(Replies& replies, std::span<const std::string_view> keys, bool values,
-                            bool absolute, std::string_view doing) const;
-  Commands read_commands(std::span<const std::string_view> keys, bool values, bool absolute) const;
 
   // In front of a round trip's commands, and of its replies: whether the namespace exists.
   void ask_existence(Commands& commands) const;
