@@ -38,7 +38,7 @@ install(DIRECTORY src/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/sluice
         FILES_MATCHING PATTERN "*.h"
         # Belong to the tests.
         PATTERN "conformance.h" EXCLUDE PATTERN "faulty.h" EXCLUDE
-        PATTERN "scripted_server.h" EXCLUDE PATTERN "*_test.h" EXCLUDE)
+        PATTERN "scripted_server.h" EXCLUDE PATTERN "redis_server.h" EXCLUDE PATTERN "redis_opening.h" EXCLUDE PATTERN "*_test.h" EXCLUDE)
 set(config_folder ${CMAKE_INSTALL_LIBDIR}/cmake/sluice)
 install(EXPORT sluice-targets NAMESPACE sluice:: DESTINATION ${config_folder})
 configure_package_config_file(packaging/sluice-config.cmake.in

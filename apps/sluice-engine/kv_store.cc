@@ -17,7 +17,8 @@ constexpr std::string_view kDefaultNamespace = "default";
 
 // Stores that have a namespace of this name by themselves.
 bool has_default_namespace(std::string_view url) {
-  constexpr std::string_view kSchemes[] = {"sqlite:", "memory:", "postgres:", "postgresql:"};
+  constexpr std::string_view kSchemes[] = {
+      "sqlite:", "memory:", "redis:", "rediss:", "postgres:", "postgresql:"};
   return std::ranges::any_of(kSchemes,
                              [&](std::string_view scheme) { return url.starts_with(scheme); });
 }
@@ -66,6 +67,7 @@ io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, 
       other->opened.backend->description() == opened->backend->description()) {
     *opened = other->opened;
   }
+  // What journals keep of the store: never its password.
   KvStore kv{.opened = std::move(*opened),
              .in = {},
              .url = without_password(place.url),

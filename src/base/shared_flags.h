@@ -64,7 +64,7 @@ inline constexpr Flag store_place[] = {
      .value = "URL",
      .kind = text,
      .help = "the store: sqlite:, sqlite:/path.db, cloudflare:, cloudflare://ACCOUNT, "
-             "postgres://USER@HOST/DB, memory:"},
+             "redis://HOST:PORT/DATABASE, postgres://USER@HOST/DATABASE, memory:"},
     {.name = "account",
      .value = "ID",
      .kind = text,
@@ -80,7 +80,7 @@ inline constexpr Flag store_namespace[] = {
      .value = "URL",
      .kind = text,
      .help = "the store: sqlite:, sqlite:/path.db, cloudflare:, cloudflare://ACCOUNT, "
-             "postgres://USER@HOST/DB, memory:"},
+             "redis://HOST:PORT/DATABASE, postgres://USER@HOST/DATABASE, memory:"},
     {.name = "namespace",
      .value = "NAME",
      .kind = text,

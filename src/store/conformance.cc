@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <ostream>
+#include <set>
 #include <stdexcept>
 
 #include "base/utf8.h"
@@ -115,6 +116,10 @@ std::vector<Entry> Conformance::list(Store& store, std::string_view prefix, std:
     }
     cursor = page->cursor;
   } while (!cursor.empty());
+  if (store.capabilities().repeats_keys) {
+    std::set<std::string> seen;
+    std::erase_if(all, [&](const Entry& entry) { return !seen.insert(entry.key).second; });
+  }
   if (with_values) {
     for (Entry& entry : all) {
       auto found = get(store, entry.key);

@@ -289,7 +289,10 @@ TEST_P(Conformance, AListingWhileWritingLosesNoKeyThatStays) {
     erase(*store, {"go:" + n, fmt::format("go:{:06}", 299 - round)});
     ASSERT_LT(++round, 2000);
   } while (!cursor.empty());
-  for (const Entry& entry : stay) EXPECT_EQ(listed.count(entry.key), 1u) << entry.key;
+  for (const Entry& entry : stay) {
+    EXPECT_GE(listed.count(entry.key), 1u) << entry.key;
+    if (!store->capabilities().repeats_keys) EXPECT_EQ(listed.count(entry.key), 1u) << entry.key;
+  }
 }
 
 }  // namespace sluice::store::conformance

@@ -11,6 +11,7 @@
 #endif
 #include "store/memory/memory.h"
 #include "store/postgres/postgres.h"
+#include "store/redis/redis.h"
 #include "store/sqlite/sqlite.h"
 
 namespace sluice::store {
@@ -19,7 +20,8 @@ namespace {
 
 constexpr std::string_view kKnown =
     "Known are sqlite: (the embedded store), sqlite:/path/to/file.db, cloudflare:, "
-    "cloudflare://ACCOUNT, postgres://USER@HOST/DATABASE and memory:.";
+    "cloudflare://ACCOUNT, redis://HOST:PORT/DATABASE (rediss:// with TLS), "
+    "postgres://USER@HOST/DATABASE and memory:.";
 
 Result<Opened> open_sqlite_url(const StoreUrl& url, const Environment& environment) {
   if (!url.hosts.empty()) {
@@ -70,13 +72,15 @@ constexpr auto kSchemes = std::to_array<Scheme>({
     {"memory", open_memory_url},
     {"postgres", open_postgres},
     {"postgresql", open_postgres},
+    {"redis", open_redis},
+    {"rediss", open_redis},
 #if SLUICE_HAS_CLOUDFLARE
     {"cloudflare", open_cloudflare_url},
 #endif
 });
 
 // Schemes that are spoken for, but that this version has no backend for.
-constexpr auto kLater = std::to_array<std::string_view>({"redis", "rediss", "redis-cluster"});
+constexpr auto kLater = std::to_array<std::string_view>({"redis-cluster"});
 
 Error unknown(std::string_view scheme, std::string_view shown) {
   std::vector<std::string_view> names;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "postgres/client.h"
+#include "store/budget.h"
 #include "store/postgres/backend.h"
 #include "store/postgres/kv_store.h"
 
@@ -18,11 +19,13 @@ Result<Opened> open_postgres(const StoreUrl& url, const Environment& environment
   auto target = postgres::make_target(url, options);
   if (!target) return std::unexpected(std::move(target.error()));
 
+  flow::Gate::Options gate = environment.gate;
+  gate.budget = shared_budget(environment, url.redacted(), url.password.reveal());
   auto core =
       std::make_shared<pg::Core>(environment.executor, environment.stop, environment.log,
                                  postgres::Client::Options{.target = std::move(*target),
                                                            .timeout = environment.request_timeout,
-                                                           .gate = environment.gate,
+                                                           .gate = gate,
                                                            .retry = environment.retry},
                                  std::move(*tables));
   Opened opened;

@@ -346,11 +346,15 @@ TEST_F(PostgresStoreTest, SeveralClientsMakeTablesAtOnce) {
       int failures = 0;
       for (auto& each : puts) {
         const auto answer = co_await each.get();
-        if (!answer || !answer->failed.empty()) ++failures;
+        if (answer && answer->failed.empty()) continue;
+        ++failures;
+        ADD_FAILURE() << (answer ? answer->failed.front().error : answer.error()).message;
       }
       for (auto& each : spaces) {
         const auto answer = co_await each.get();
-        if (!answer) ++failures;
+        if (answer) continue;
+        ++failures;
+        ADD_FAILURE() << answer.error().message;
       }
       co_return failures;
     };
