@@ -87,29 +87,36 @@ postgres::Statement Tables::lock_statement() {
 
 io::Task<Result<bool>> Tables::exists(postgres::Connection& connection, std::string table) {
   if (found_.contains(table)) co_return true;
-  // The key has to be unique at once, or writing it twice would not be noticed.
-  postgres::Statement statement(
-      "SELECT to_regclass($1) IS NOT NULL, "
-      "(SELECT string_agg(attname || ' ' || format_type(atttypid, NULL), ', ' ORDER BY attname) "
-      "FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped "
-      "AND attname IN ('key', 'value', 'metadata', 'expires_at')), "
-      "EXISTS (SELECT 1 FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = "
-      "indkey[0] WHERE indrelid = to_regclass($1) AND attname = 'key' AND indnkeyatts = 1 AND "
-      "indisunique AND indimmediate AND indisvalid AND indpred IS NULL)");
-  statement.text(table);
-  auto rows = co_await connection.run_one(std::move(statement));
-  if (!rows) co_return std::unexpected(std::move(rows.error()));
-  if (rows->size() != 1 || !rows->boolean(0, 0)) co_return false;
-  const std::string_view columns = rows->bytes(0, 1);
-  if (columns != kColumns || !rows->boolean(0, 2)) {
-    co_return fail(ErrorCode::invalid_argument, Retry::fatal,
-                   "the table {} is no table of entries: it has the columns {}{}, and needs {}, "
-                   "with key as its primary key. Name another one with ?table=.",
-                   printable(table), columns.empty() ? "(none of these)" : printable(columns),
-                   rows->boolean(0, 2) ? "" : " without a unique key", kColumns);
+  std::string columns;
+  bool unique_key = false;
+  // Looked at twice before it is refused: to_regclass sees a table that was made after the
+  // statement had begun, and whose columns the statement does not see yet.
+  for (int look = 1; look <= 2; ++look) {
+    // The key has to be unique at once, or writing it twice would not be noticed.
+    postgres::Statement statement(
+        "SELECT to_regclass($1) IS NOT NULL, "
+        "(SELECT string_agg(attname || ' ' || format_type(atttypid, NULL), ', ' ORDER BY attname) "
+        "FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped "
+        "AND attname IN ('key', 'value', 'metadata', 'expires_at')), "
+        "EXISTS (SELECT 1 FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = "
+        "indkey[0] WHERE indrelid = to_regclass($1) AND attname = 'key' AND indnkeyatts = 1 AND "
+        "indisunique AND indimmediate AND indisvalid AND indpred IS NULL)");
+    statement.text(table);
+    auto rows = co_await connection.run_one(std::move(statement));
+    if (!rows) co_return std::unexpected(std::move(rows.error()));
+    if (rows->size() != 1 || !rows->boolean(0, 0)) co_return false;
+    columns = rows->bytes(0, 1);
+    unique_key = rows->boolean(0, 2);
+    if (columns == kColumns && unique_key) {
+      found_[table] = true;
+      co_return true;
+    }
   }
-  found_[table] = true;
-  co_return true;
+  co_return fail(ErrorCode::invalid_argument, Retry::fatal,
+                 "the table {} is no table of entries: it has the columns {}{}, and needs {}, "
+                 "with key as its primary key. Name another one with ?table=.",
+                 printable(table), columns.empty() ? "(none of these)" : printable(columns),
+                 unique_key ? "" : " without a unique key", kColumns);
 }
 
 io::Task<Result<>> Tables::create(postgres::Connection& connection, std::string table) {
