@@ -123,15 +123,31 @@ void begin(Budget::Memory& memory, const std::array<char, 40>& boot) {
   std::atomic_ref(memory.magic).store(magic);
 }
 
-// Held by somebody who makes the file: that takes less than a millisecond. The kernel takes it from
-// a killed process; a stopped one is not waited for.
-bool lock(int file) {
-  for (int i = 0; i < 100; ++i) {
-    if (::flock(file, LOCK_EX | LOCK_NB) == 0) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+// Held while the file is made: that takes less than a millisecond. The kernel takes it from a
+// killed process; a stopped one is not waited for. Closing the file would not give it back, since
+// the mapping keeps the open file alive.
+class Lock {
+ public:
+  explicit Lock(int file) : file_(file) {}
+  ~Lock() {
+    if (held_) ::flock(file_, LOCK_UN);
   }
-  return false;
-}
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+  // False: somebody else holds it for a second now.
+  bool take() {
+    for (int i = 0; i < 100 && !held_; ++i) {
+      if (i > 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      held_ = ::flock(file_, LOCK_EX | LOCK_NB) == 0;
+    }
+    return held_;
+  }
+
+ private:
+  int file_;
+  bool held_ = false;
+};
 
 // Nothing if the file has the right size.
 Result<> give_size(int file, const std::string& name) {
@@ -192,10 +208,9 @@ Result<std::unique_ptr<Budget>> Budget::share(const std::string& folder, std::st
   }
 
   const std::array<char, 40> boot = boot_id();
-  bool locked = false;
+  Lock lock(file.get());
   if (!has_size(file.get())) {
-    if (!lock(file.get())) return unusable(path, "is held by another process");
-    locked = true;
+    if (!lock.take()) return unusable(path, "is held by another process");
     if (auto made = give_size(file.get(), path); !made) {
       return std::unexpected(std::move(made.error()));
     }
@@ -204,7 +219,7 @@ Result<std::unique_ptr<Budget>> Budget::share(const std::string& folder, std::st
   if (memory == nullptr) return failed("map", path);
   std::unique_ptr<Budget> budget(new Budget(*memory));
   if (!is_valid(*memory, boot)) {
-    if (!locked && !lock(file.get())) return unusable(path, "is held by another process");
+    if (!lock.take()) return unusable(path, "is held by another process");
     // Somebody else may have been faster.
     if (!is_valid(*memory, boot)) begin(*memory, boot);
   }

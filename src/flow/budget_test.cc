@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -172,6 +173,34 @@ TEST_F(BudgetTest, AStoppedMakerIsNotWaitedFor) {
   EXPECT_TRUE(Budget::share(folder, "key"));
 }
 
+TEST_F(BudgetTest, WhoHasMadeItHoldsNothing) {
+  const auto maker = share();
+  const int other = ::open(the_file().c_str(), O_RDWR | O_CLOEXEC);
+  EXPECT_EQ(::flock(other, LOCK_EX | LOCK_NB), 0) << "a mapping keeps the lock of its file";
+  ::close(other);
+}
+
+TEST_F(BudgetTest, SeveralMayMakeItAtTheSameTime) {
+  for (int round = 0; round < 50; ++round) {
+    const std::string key = fmt::format("key {}", round);
+    std::vector<std::unique_ptr<Budget>> budgets(4);
+    std::vector<std::thread> threads;
+    for (auto& budget : budgets) {
+      threads.emplace_back([&] {
+        if (auto made = Budget::share(folder, key)) budget = std::move(*made);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    const TimePoint now = std::chrono::steady_clock::now();
+    std::size_t sent = 0;
+    for (const auto& budget : budgets) {
+      ASSERT_TRUE(budget);
+      sent += send(*budget, {.requests = 1, .span = 10s}, now) ? 1u : 0u;
+    }
+    ASSERT_EQ(sent, 1u) << "they share it";
+  }
+}
+
 TEST_F(BudgetTest, FolderIsTheUsersOwn) {
   EXPECT_EQ(Budget::folder(top, "/tmp"), top + "/sluice");
   const std::string own = fmt::format("/sluice-{}", ::geteuid());
@@ -212,7 +241,7 @@ TEST_F(BudgetTest, KilledProcessesHoldNobodyUpAndNoneExceeds) {
   std::mt19937 random(1);
   const auto give_up = std::chrono::steady_clock::now() + 60s;
   int kills = 0;
-  while (sent() < 6000 && std::chrono::steady_clock::now() < give_up) {
+  while ((sent() < 6000 || kills < 50) && std::chrono::steady_clock::now() < give_up) {
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 8000));
     pid_t& child = children[random() % children.size()];
     ASSERT_EQ(::kill(child, SIGKILL), 0);
