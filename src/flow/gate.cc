@@ -5,6 +5,21 @@
 
 namespace sluice::flow {
 
+Outcome outcome_of(const Error* error) {
+  if (error == nullptr) return Outcome::answered;
+  switch (error->code) {
+    case ErrorCode::throttled:
+      return Outcome::throttled;
+    case ErrorCode::timeout:
+      return Outcome::timed_out;
+    case ErrorCode::network:
+    case ErrorCode::unavailable:
+      return Outcome::broken;
+    default:
+      return Outcome::other;
+  }
+}
+
 Gate::Gate(io::Executor executor, io::Stop& stop, Options options)
     : stop_(stop),
       options_(std::move(options)),

@@ -25,6 +25,9 @@ enum class Outcome : std::uint8_t {
   other,      // refused, or never read: how long it took tells nothing about the load
 };
 
+// How a request ended whose result is `error`, or a success if there is none.
+[[nodiscard]] Outcome outcome_of(const Error* error);
+
 // What a gate has seen, for summaries and tests.
 struct GateStats {
   std::uint64_t sent = 0;

@@ -76,21 +76,6 @@ bool is_markup(const Response& response) {
 
 }  // namespace
 
-flow::Outcome outcome_of(const Error* error) {
-  if (error == nullptr) return flow::Outcome::answered;
-  switch (error->code) {
-    case ErrorCode::throttled:
-      return flow::Outcome::throttled;
-    case ErrorCode::timeout:
-      return flow::Outcome::timed_out;
-    case ErrorCode::network:
-    case ErrorCode::unavailable:
-      return flow::Outcome::broken;
-    default:
-      return flow::Outcome::other;
-  }
-}
-
 void refine(Error& error, const Request& request, bool surely_not_done) {
   if (error.code == ErrorCode::timeout && error.retry == Retry::again && request.divisible) {
     error.retry = Retry::smaller;
@@ -180,7 +165,7 @@ io::Task<Result<Session::Exchange>> Session::send(const Request& request, int& s
       pass->finish(flow::Outcome::other);
       continue;
     }
-    pass->finish(outcome_of(&failure.error));
+    pass->finish(flow::outcome_of(&failure.error));
     refine(failure.error, request, failure.fate == RequestFate::not_sent);
     co_return std::unexpected(std::move(failure.error));
   }
@@ -200,7 +185,7 @@ void Session::conclude(const Request& request, Exchange& exchange, Error* error)
     }
     refine(*error, request, error->code == ErrorCode::throttled);
   }
-  exchange.pass.finish(outcome_of(error), retry_after, told.hint);
+  exchange.pass.finish(flow::outcome_of(error), retry_after, told.hint);
 }
 
 }  // namespace sluice::http

@@ -102,9 +102,6 @@ class Session {
 
 // Pure parts of the policy, for tests.
 
-// What the gate is told of a request that ended with `error` (nullptr: well).
-[[nodiscard]] flow::Outcome outcome_of(const Error* error);
-
 // Whose times are compared with those of `request`: of the same method, route and size.
 [[nodiscard]] flow::RequestKind kind_of(const Request& request);
 

@@ -4,24 +4,7 @@
 
 namespace sluice::postgres {
 
-namespace {
-
-flow::Outcome outcome_of(const Error* error) {
-  if (error == nullptr) return flow::Outcome::answered;
-  switch (error->code) {
-    case ErrorCode::throttled:
-      return flow::Outcome::throttled;
-    case ErrorCode::timeout:
-      return flow::Outcome::timed_out;
-    case ErrorCode::network:
-    case ErrorCode::unavailable:
-      return flow::Outcome::broken;
-    default:
-      return flow::Outcome::answered;
-  }
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Client::Client(io::Executor executor, io::Stop& stop, Log& log, Options options)
     : options_(std::move(options)),
@@ -55,7 +38,7 @@ io::Task<Result<Client::Lease>> Client::enter(std::string doing) {
     // Whoever is next takes the new connection, and so there are never more of them than calls that
     // the gate lets in.
     auto opened = co_await Connection::open(options_.target, log_, stop_, now + options_.timeout);
-    pass->finish(outcome_of(opened ? nullptr : &opened.error()));
+    pass->finish(flow::outcome_of(opened ? nullptr : &opened.error()));
     if (!opened) co_return std::unexpected(std::move(opened.error()));
     log_.debug("connected to {}", options_.target.description);
     idle_.push_back(std::move(*opened));
@@ -84,7 +67,7 @@ void Client::conclude(Lease& lease, const Call& about, Error* error) {
       error->message += " It is not known whether it was carried out; look before you repeat it.";
     }
   }
-  lease.pass.finish(outcome_of(error));
+  lease.pass.finish(flow::outcome_of(error));
   if (connection.reusable()) idle_.push_back(std::move(lease.connection));
 }
 

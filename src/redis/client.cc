@@ -60,7 +60,7 @@ io::Task<Result<Replies>> Client::Lease::round_trip(const Commands& commands,
     co_return replies;
   }
   Error& error = replies.error();
-  pass->finish(outcome_of(&error));
+  pass->finish(flow::outcome_of(&error));
   if (error.code == ErrorCode::timeout && about.divisible) error.retry = Retry::smaller;
   if (error.retry == Retry::smaller && !about.divisible) error.retry = Retry::never;
   co_return replies;

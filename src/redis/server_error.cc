@@ -93,19 +93,4 @@ Error server_error(std::string_view text, std::string_view doing) {
                                    : "")};
 }
 
-flow::Outcome outcome_of(const Error* error) {
-  if (error == nullptr) return flow::Outcome::answered;
-  switch (error->code) {
-    case ErrorCode::throttled:
-      return flow::Outcome::throttled;
-    case ErrorCode::timeout:
-      return flow::Outcome::timed_out;
-    case ErrorCode::network:
-    case ErrorCode::unavailable:
-      return flow::Outcome::broken;
-    default:
-      return flow::Outcome::answered;
-  }
-}
-
 }  // namespace sluice::redis

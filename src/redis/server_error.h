@@ -17,7 +17,4 @@ Error server_error(std::string_view text, std::string_view doing);
 // command has been renamed.
 [[nodiscard]] bool is_unknown_command(std::string_view text);
 
-// What the gate is told of a round trip that ended with `error` (nullptr: well).
-[[nodiscard]] flow::Outcome outcome_of(const Error* error);
-
 }  // namespace sluice::redis
