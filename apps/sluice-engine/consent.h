@@ -22,9 +22,9 @@ io::Task<Result<>> confirm_if_interactive(Context& context, const Invocation& in
                                           std::string question, std::string_view done,
                                           bool can_ask = true);
 
-// Stops at --max-delete, and asks with the exact count before the first key of `where` is deleted.
-// `context` and `job` outlive the guard.
+// Stops at --max-delete, and asks with the exact count before the first key of `from` is deleted.
+// `context`, `job` and `from` outlive the guard.
 bulk::EraseGuard erase_guard(Context& context, const Invocation& invocation, KvJob& job, bool ask,
-                             std::string where);
+                             const KvStore& from);
 
 }  // namespace sluice::cli

@@ -27,7 +27,7 @@ io::Task<ExitCode> run_copy(Context& context, const Invocation& invocation) {
   bulk::CopyOptions options{.selection = selection_from(invocation),
                             .exact = invocation.on("exact")};
   (*job)->note_batch_size(to.store->capabilities().put_entries);
-  (*job)->show_progress();
+  (*job)->show_progress({&from, &to});
   const bulk::Report report =
       co_await bulk::copy((*job)->job(), *from.store, *to.store, std::move(options));
   co_await (*job)->hide_progress();

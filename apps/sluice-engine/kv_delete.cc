@@ -46,11 +46,10 @@ io::Task<ExitCode> run_delete(Context& context, const Invocation& invocation) {
                            .resumable = !keys});
   if (!job) co_return report_error(context, job.error());
 
-  bulk::EraseOptions options{
-      .selection = std::move(selection),
-      .guard = erase_guard(context, invocation, **job, *ask, kv->description())};
+  bulk::EraseOptions options{.selection = std::move(selection),
+                             .guard = erase_guard(context, invocation, **job, *ask, *kv)};
   (*job)->note_batch_size(kv->store->capabilities().erase_keys);
-  (*job)->show_progress();
+  (*job)->show_progress({&*kv});
   const bulk::Report report = co_await bulk::erase((*job)->job(), *kv->store, std::move(options));
   co_await (*job)->hide_progress();
   co_return (*job)->finish(report, {&*kv}, {{"namespace", kv->in.title}});

@@ -65,7 +65,7 @@ io::Task<ExitCode> get_some(Context& context, const Invocation& invocation) {
       .selection = std::move(selection),
       .format = {.format = how.format, .values = true, .metadata = how.metadata, .nul = how.nul},
       .exact = invocation.on("exact")};
-  if (!how.to_terminal) (*job)->show_progress();
+  if (!how.to_terminal) (*job)->show_progress({&*kv});
   bulk::Report report =
       co_await bulk::export_entries((*job)->job(), *kv->store, **output, std::move(options));
   co_await (*job)->hide_progress();

@@ -62,7 +62,7 @@ io::Task<ExitCode> run_import(Context& context, const Invocation& invocation) {
       .skip_bad = invocation.count("skip-bad").value_or(0),
       .now = store::unix_now()};
   (*job)->note_batch_size(kv->store->capabilities().put_entries);
-  (*job)->show_progress();
+  (*job)->show_progress({&*kv});
   const bulk::Report report = co_await bulk::import_entries((*job)->job(), *kv->store, options);
   co_await (*job)->hide_progress();
   co_return (*job)->finish(report, {&*kv}, {{"namespace", kv->in.title}, {"input", path}});

@@ -76,6 +76,7 @@ store::WireStats sum(const std::vector<const KvStore*>& stores) {
     all.gate.throttled += one.gate.throttled;
     all.gate.waited += one.gate.waited;
     all.gate.concurrency = std::max(all.gate.concurrency, one.gate.concurrency);
+    all.gate.opens_at = std::max(all.gate.opens_at, one.gate.opens_at);
     all.retries += one.retries;
     all.bytes_sent += one.bytes_sent;
     all.bytes_received += one.bytes_received;
@@ -346,6 +347,16 @@ void KvJob::tell(const bulk::Report& report, double seconds, const store::WireSt
     console.warn("  the failed keys are in {} (try them again with --keys-file)",
                  report.failure_file);
   }
+}
+
+void KvJob::show_progress(const std::vector<const KvStore*>& stores) {
+  display_.start([stores] {
+    const store::WireStats wire = sum(stores);
+    return Traffic{.requests = wire.gate.sent,
+                   .retries = wire.retries,
+                   .throttled = wire.gate.throttled,
+                   .opens_at = wire.gate.opens_at};
+  });
 }
 
 ExitCode KvJob::finish(const bulk::Report& report, const std::vector<const KvStore*>& stores,

@@ -53,8 +53,9 @@ class KvJob {
   // Where a resumed job was; nothing for a new one.
   [[nodiscard]] const bulk::Checkpoint* resumed_from() const;
 
-  // Starts the display. Call when the work begins, after all questions.
-  void show_progress() { display_.start(); }
+  // Starts the display. Call when the work begins, after all questions. `stores` are those that
+  // take part; they outlive the job.
+  void show_progress(const std::vector<const KvStore*>& stores);
   io::Task<> hide_progress() { return display_.stop(); }
 
   // Tells what was done, to whom it may concern: a line for people, an object with --json (with

@@ -24,7 +24,7 @@ io::Task<ExitCode> run_stats(Context& context, const Invocation& invocation) {
                            .json_to_stdout = false});
   if (!job) co_return report_error(context, job.error());
   bulk::Stats stats;
-  (*job)->show_progress();
+  (*job)->show_progress({&*kv});
   const bulk::Report report = co_await bulk::stats(
       (*job)->job(), *kv->store,
       {.selection = selection_from(invocation), .values = invocation.on("values")}, stats);

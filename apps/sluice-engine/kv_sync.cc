@@ -58,13 +58,12 @@ io::Task<ExitCode> run_sync(Context& context, const Invocation& invocation) {
       fmt::format("Make {} equal to {}?", to.description(), from.description()), "changed");
   if (!sure) co_return report_error(context, sure.error());
   (*job)->note_batch_size(to.store->capabilities().put_entries);
-  (*job)->show_progress();
-  bulk::SyncOptions options{
-      .selection = std::move(selection),
-      .erase = deletes,
-      .checksum = invocation.on("checksum"),
-      .exact = invocation.on("exact"),
-      .guard = erase_guard(context, invocation, **job, ask, to.description())};
+  (*job)->show_progress({&from, &to});
+  bulk::SyncOptions options{.selection = std::move(selection),
+                            .erase = deletes,
+                            .checksum = invocation.on("checksum"),
+                            .exact = invocation.on("exact"),
+                            .guard = erase_guard(context, invocation, **job, ask, to)};
   bulk::MergeFindings found;
   const bulk::Report report =
       co_await bulk::sync((*job)->job(), *from.store, *to.store, std::move(options), found);

@@ -23,7 +23,8 @@ ProgressDisplay::ProgressDisplay(io::Executor executor, const flow::Progress& pr
       text_(progress, io::Clock::now()),
       stopped_(executor) {}
 
-void ProgressDisplay::start() {
+void ProgressDisplay::start(std::function<Traffic()> traffic) {
+  traffic_ = std::move(traffic);
   stopping_ = false;
   if (style_ != ProgressStyle::off) showing_.emplace(executor_, show());
 }
@@ -47,7 +48,7 @@ io::Task<int> ProgressDisplay::show() {
 }
 
 void ProgressDisplay::draw(flow::TimePoint now) {
-  text_.sample(now);
+  text_.sample(now, traffic_());
   // What nobody can take just now is left out: the job does not wait for a display.
   if (!console_.ready()) return;
   switch (style_) {
@@ -57,7 +58,7 @@ void ProgressDisplay::draw(flow::TimePoint now) {
       console_.set_bar(text_.bars(now, console_.width() - 1));
       break;
     case ProgressStyle::plain:
-      console_.say("{}", text_.line());
+      console_.say("{}", text_.line(now));
       break;
     case ProgressStyle::events:
       console_.say("{}", text_.event(now));

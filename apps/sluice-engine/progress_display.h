@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,7 +32,8 @@ class ProgressDisplay {
   ProgressDisplay(io::Executor executor, const flow::Progress& progress, Console& console,
                   ProgressStyle style);
 
-  void start();
+  // `traffic` is asked at each look, until `stop`.
+  void start(std::function<Traffic()> traffic);
   io::Task<> stop();
 
  private:
@@ -42,6 +44,7 @@ class ProgressDisplay {
   Console& console_;
   ProgressStyle style_;
   ProgressText text_;
+  std::function<Traffic()> traffic_;
   bool stopping_ = false;
   io::Event stopped_;
   std::optional<io::Started<int>> showing_;

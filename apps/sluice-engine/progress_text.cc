@@ -13,6 +13,8 @@ namespace sluice::cli {
 namespace {
 
 constexpr std::size_t kBarCells = 20;
+// Shorter waits would only flicker.
+constexpr std::chrono::milliseconds kShownWait{1000};
 
 double part_of(const flow::Stage& stage) {
   if (!stage.total || *stage.total == 0) return 1.0;
@@ -29,13 +31,19 @@ std::string bar(const flow::Stage& stage) {
   return fmt::format("[{}{}]", std::string(filled, '='), std::string(kBarCells - filled, ' '));
 }
 
+std::string waiting_text(std::chrono::milliseconds wait) {
+  return fmt::format("waiting {} for the rate budget",
+                     format_duration(std::chrono::ceil<std::chrono::seconds>(wait)));
+}
+
 std::string rate_text(double per_second) {
   return fmt::format("{}/s", format_count(static_cast<std::uint64_t>(per_second)));
 }
 
 }  // namespace
 
-void ProgressText::sample(flow::TimePoint now) {
+void ProgressText::sample(flow::TimePoint now, const Traffic& traffic) {
+  traffic_ = traffic;
   const auto& stages = progress_.stages();
   for (std::size_t i = 0; i < stages.size(); ++i) {
     if (i == rates_.size()) rates_.emplace_back().sample(0, started_);
@@ -89,10 +97,18 @@ std::string ProgressText::bars(flow::TimePoint now, std::size_t width) const {
     if (!text.empty()) text += '\n';
     text += truncated_to_width(line, width);
   }
+  if (const auto wait = waiting(now); wait >= kShownWait) {
+    text += '\n' + truncated_to_width(waiting_text(wait), width);
+  }
   return text;
 }
 
-std::string ProgressText::line() const {
+std::chrono::milliseconds ProgressText::waiting(flow::TimePoint now) const {
+  if (traffic_.opens_at <= now) return {};
+  return std::chrono::ceil<std::chrono::milliseconds>(traffic_.opens_at - now);
+}
+
+std::string ProgressText::line(flow::TimePoint now) const {
   std::string text;
   for (const Row& row : rows()) {
     const flow::Stage& stage = *row.stage;
@@ -110,6 +126,7 @@ std::string ProgressText::line() const {
     if (row.left) add(fmt::format("{} left", format_duration(*row.left)));
     if (!more.empty()) text += fmt::format(" ({})", more);
   }
+  if (const auto wait = waiting(now); wait >= kShownWait) text += "; " + waiting_text(wait);
   return text;
 }
 
@@ -120,14 +137,19 @@ std::string ProgressText::event(flow::TimePoint now) const {
   for (const flow::Stage& stage : progress_.stages()) event[stage.name] = stage.count;
   boost::json::array stages;
   for (const Row& row : rows()) {
-    boost::json::object stage{{"name", row.stage->name},
-                              {"count", row.stage->count},
-                              {"per_second", std::round(row.per_second)}};
+    boost::json::object stage{
+        {"name", row.stage->name},
+        {"count", row.stage->count},
+        {"per_second", static_cast<std::int64_t>(std::llround(row.per_second))}};
     if (row.stage->total) stage["total"] = *row.stage->total;
     if (row.left) stage["seconds_left"] = row.left->count();
     stages.push_back(std::move(stage));
   }
   event["stages"] = std::move(stages);
+  event["requests"] = traffic_.requests;
+  event["retries"] = traffic_.retries;
+  event["throttled"] = traffic_.throttled;
+  event["waiting_milliseconds"] = waiting(now).count();
   return boost::json::serialize(event);
 }
 

@@ -20,17 +20,18 @@ class ProgressTextTest : public testing::Test {
       listed.count += listed_a_second;
       deleted.count += deleted_a_second;
       now += seconds(1);
-      text.sample(now);
+      text.sample(now, traffic);
     }
   }
   flow::TimePoint now{seconds(1000)};
   flow::Progress progress;
+  Traffic traffic;
   ProgressText text{progress, now};
 };
 
 TEST_F(ProgressTextTest, AnUnknownTotalHasNoPercentage) {
   run(100, 50);
-  EXPECT_EQ(text.line(), "listed 6,000 (100/s), deleted 3,000 (50/s)");
+  EXPECT_EQ(text.line(now), "listed 6,000 (100/s), deleted 3,000 (50/s)");
   EXPECT_EQ(text.bars(now, 80),
             "listed   6,000  100/s\n"
             "deleted  3,000  50/s  1m");
@@ -39,14 +40,14 @@ TEST_F(ProgressTextTest, AnUnknownTotalHasNoPercentage) {
 TEST_F(ProgressTextTest, AKnownTotalHasABarAndATimeLeft) {
   run(100, 50);
   progress.stage("deleted").total = 6000;
-  EXPECT_EQ(text.line(), "listed 6,000 (100/s), deleted 3,000 of 6,000 (50 %, 50/s, 1m left)");
+  EXPECT_EQ(text.line(now), "listed 6,000 (100/s), deleted 3,000 of 6,000 (50 %, 50/s, 1m left)");
   EXPECT_EQ(text.bars(now, 80),
             "listed   6,000  100/s\n"
             "deleted  3,000 of 6,000  [==========          ]  50 %  50/s  1m left");
   progress.stage("deleted").count = 5999;
-  EXPECT_NE(text.line().find("99 %"), std::string::npos) << "100 % is said when it is done";
+  EXPECT_NE(text.line(now).find("99 %"), std::string::npos) << "100 % is said when it is done";
   progress.stage("failed").count = 2;
-  EXPECT_NE(text.line().find("failed 2"), std::string::npos);
+  EXPECT_NE(text.line(now).find("failed 2"), std::string::npos);
 }
 
 TEST_F(ProgressTextTest, NoLineIsWiderThanTheTerminal) {
@@ -64,9 +65,21 @@ TEST_F(ProgressTextTest, NoLineIsWiderThanTheTerminal) {
 TEST_F(ProgressTextTest, BeforeAnythingHasBegunItSaysSo) {
   progress.stage("listed");
   progress.stage("deleted");
-  EXPECT_EQ(text.line(), "listed 0");
+  EXPECT_EQ(text.line(now), "listed 0");
   EXPECT_EQ(text.bars(now + seconds(3), 80), "listed  0  3s");
   EXPECT_EQ(flow::Progress().stages().size(), 0u);
+}
+
+TEST_F(ProgressTextTest, AWaitForTheBudgetIsSaid) {
+  run(100, 50);
+  traffic = {.requests = 12, .retries = 3, .throttled = 1, .opens_at = now + seconds(35)};
+  text.sample(now, traffic);
+  EXPECT_NE(text.line(now).find("; waiting 35s for the rate budget"), std::string::npos);
+  EXPECT_NE(text.bars(now, 80).find("\nwaiting 35s for the rate budget"), std::string::npos);
+  const boost::json::object event = boost::json::parse(text.event(now)).as_object();
+  EXPECT_EQ(event.at("waiting_milliseconds").as_int64(), 35'000);
+  EXPECT_EQ(event.at("requests").as_int64(), 12);
+  EXPECT_EQ(text.line(now + seconds(36)).find("waiting"), std::string::npos) << "over";
 }
 
 TEST_F(ProgressTextTest, AnEventIsJsonWithTheCountersByName) {
@@ -80,7 +93,7 @@ TEST_F(ProgressTextTest, AnEventIsJsonWithTheCountersByName) {
   const boost::json::object& deleted = event.at("stages").as_array().at(1).as_object();
   EXPECT_EQ(deleted.at("total").as_int64(), 6000);
   EXPECT_EQ(deleted.at("seconds_left").as_int64(), 60);
-  EXPECT_EQ(deleted.at("per_second").as_double(), 50);
+  EXPECT_EQ(deleted.at("per_second").as_int64(), 50);
 }
 
 }  // namespace

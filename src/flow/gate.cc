@@ -43,6 +43,7 @@ io::Task<Result<Gate::Pass>> Gate::enter(RequestKind kind) {
         const SendLog::Place place = spend(now);
         if (place.number) {
           if (closed_since) stats_.waited += now - *closed_since;
+          stats_.opens_at = TimePoint::min();
           ++serving_;
           ++in_flight_;
           ++stats_.sent;
@@ -50,6 +51,7 @@ io::Task<Result<Gate::Pass>> Gate::enter(RequestKind kind) {
           co_return Pass(*this, {.kind = kind, .sent = now, .number = *place.number});
         }
         if (!closed_since) closed_since = now;
+        stats_.opens_at = place.open_at;
         co_await changed_.wait_until(place.open_at);
         continue;
       }

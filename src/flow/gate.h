@@ -35,6 +35,8 @@ struct GateStats {
   Duration waited{};            // time in which requests stood before a closed gate
   std::size_t in_flight = 0;
   std::size_t concurrency = 0;  // how many may be in flight now
+  // While requests stand before a closed gate: when it opens. Else in the past.
+  TimePoint opens_at = TimePoint::min();
 };
 
 // One gate stands before each budget: a backend together with its credentials. It admits a request
