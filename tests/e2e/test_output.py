@@ -2,9 +2,12 @@
 
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
+import termios
+import time
 import unittest
 
 from harness import DONE, SLUICE, SluiceTest, by_key, parse_ndjson, sample
@@ -58,6 +61,41 @@ class Output(SluiceTest):
         self.assertNotIn(b"%", piped.err)
         off = self.sluice(*arguments, "-P", "off", env=fake.environment())
         self.assertLessEqual(len(off.complaint.splitlines()), 3)
+
+    def test_a_stopped_terminal_does_not_hold_up_the_job(self):
+        """Ctrl-S freezes the display, not the work behind it."""
+        fake = self.server("--keys", 20_000, "--latency", "40ms")
+        controller, terminal = pty.openpty()
+        self.addCleanup(os.close, controller)
+        self.addCleanup(os.close, terminal)
+        out = self.folder / "keys"
+        termios.tcflow(terminal, termios.TCOOFF)
+        process = subprocess.Popen(
+            [SLUICE, "kv", "list", "--store", "cloudflare:", "--namespace", "made-up", "--all", "--format",
+             "keys", "--rate", "off", "-P", "bar", "-o", out], stdin=subprocess.DEVNULL, stderr=terminal,
+            env=self.environment(fake.environment()), cwd=self.folder)
+        self.addCleanup(process.kill)
+        deadline = time.monotonic() + 60
+        while not out.exists():
+            self.assertLess(time.monotonic(), deadline, "the job waits for its display")
+            time.sleep(0.02)
+        termios.tcflow(terminal, termios.TCOON)
+        self.assertEqual(process.wait(timeout=60), DONE)
+        self.assertEqual(len(out.read_bytes().splitlines()), 20_000)
+
+    def test_progress_events(self):
+        """With --json, progress is JSON on stderr: counters, stages, requests."""
+        fake = self.server("--keys", 300_000, "--metadata")
+        result = self.sluice("kv", "delete", "--store", "cloudflare:", "--namespace", "made-up",
+                             "--tag-field", "tags", "--tag-value", "t3", "--yes", "--json", "--progress",
+                             "plain", "--rate", "30/1s", env=fake.environment())
+        events = [json.loads(line) for line in result.complaint.splitlines() if line.startswith("{")]
+        self.assertTrue(events, str(result))
+        for event in events:
+            self.assertEqual(event["event"], "progress")
+            self.assertEqual([stage["name"] for stage in event["stages"]], ["listed", "matched", "deleted"])
+            self.assertGreater(event["requests"], 0)
+        self.assertEqual(result.json()["done"], 30_000)
 
     def test_json_list_is_ndjson(self):
         result = self.sluice("kv", "list", *self.there, "--all", "--json", "--metadata")
