@@ -101,7 +101,10 @@ std::string file_identity(const std::string& path) {
   const auto real = std::filesystem::canonical(path, error);
   if (error) return path;
   const auto size = std::filesystem::file_size(real, error);
-  return fmt::format("{}\n{}", real.string(), error ? 0 : size);
+  // One that was written anew since may be as long and hold something else.
+  std::error_code no_time;
+  const auto changed = std::filesystem::last_write_time(real, no_time).time_since_epoch().count();
+  return fmt::format("{}\n{}\n{}", real.string(), error ? 0 : size, no_time ? 0 : changed);
 }
 
 bulk::Selection selection_from(const Invocation& invocation) {

@@ -59,8 +59,25 @@ io::Task<Result<store::Opened>> open_backend(Context& context, std::string url, 
   co_return opened;
 }
 
+namespace {
+
+Result<> check_there(Context& context, const std::string& url) {
+  if (!url.starts_with("sqlite:")) return {};
+  std::string file = url.substr(7);
+  if (file.empty()) file = context.store_environment().data_folder + "/store.db";
+  if (std::error_code error; std::filesystem::exists(file, error) || error) return {};
+  return fail(ErrorCode::not_found, "there is no file {} to read from", printable(file));
+}
+
+}  // namespace
+
 io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, bool dry_run,
                                      const KvStore* other) {
+  if (place.there) {
+    if (auto checked = check_there(context, place.url); !checked) {
+      co_return std::unexpected(checked.error());
+    }
+  }
   auto opened = co_await open_backend(context, place.url, dry_run);
   if (!opened) co_return std::unexpected(opened.error());
   if (other != nullptr && other->store->capabilities().remote &&

@@ -22,6 +22,7 @@ struct StorePlace {
   std::string name;     // --namespace; empty: not given
   std::string id;       // --namespace-id; empty: not given
   bool create = false;  // make the namespace if it does not exist
+  bool there = false;   // an embedded store whose file does not exist is refused, not made
 };
 [[nodiscard]] StorePlace source_place(const Context& context, const Invocation& invocation);
 

@@ -9,7 +9,10 @@ std::string StorePair::identity() const {
 }
 
 io::Task<Result<StorePair>> open_pair(Context& context, const Invocation& invocation) {
-  const StorePlace from_place = source_place(context, invocation);
+  // A source whose name is mistyped, or that is not mounted, must not pass for an empty one: a sync
+  // would delete all of the target.
+  StorePlace from_place = source_place(context, invocation);
+  from_place.there = true;
   StorePlace to_place{.url = invocation.value("to").value_or(from_place.url),
                       .name = invocation.value("to-namespace").value_or(""),
                       .id = invocation.value("to-namespace-id").value_or(""),

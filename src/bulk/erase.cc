@@ -29,7 +29,10 @@ class Eraser {
     if (run_.start().spooled || options_.guard.stands() || options_.selection.limit) {
       co_await erase_by_spool();
     } else if (auto source = open_listing()) {
-      if ((*source)->knows_metadata()) run_.done_is_gone();
+      // A listing that the job has collected (see SpooledSource) gives the resumed one all keys
+      // again, also those that are gone.
+      const bool listed_anew = (*source)->knows_metadata() && !store_.capabilities().repeats_keys;
+      if (listed_anew) run_.done_is_gone();
       co_await batches_.erase_all(**source);
     } else {
       run_.end_early(source.error());

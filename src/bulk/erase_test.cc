@@ -429,5 +429,39 @@ TEST_F(EraseTest, LimitDeletesNoMoreAfterAKill) {
   EXPECT_EQ(contents(*backend).size(), 180u);
 }
 
+// A collected listing gives a resumed job the keys that are gone, too: none is counted twice.
+TEST_F(EraseTest, CountsEachKeyOfACollectedListingOnce) {
+  for (std::uint64_t stop_at = 2; stop_at <= 12; ++stop_at) {
+    store::MemoryOptions options = narrow();
+    options.capabilities.repeats_keys = true;
+    backend = store::make_memory_backend(options);
+    fill(400);
+    auto opened = jobs.create({.command = "kv delete", .identity = "x"});
+    ASSERT_TRUE(opened);
+    journal.emplace(std::move(*opened));
+    const std::string id = journal->header().id;
+    EraseOptions all;
+    all.selection.all = true;
+    std::uint64_t erased = 0;
+    // One batch fails for good while those behind it pass.
+    Report report = run(all, [&](const FaultyCall& call) -> Fault {
+      if (call.operation != Operation::erase) return {};
+      if (++erased == stop_at) return {.fails = error(ErrorCode::unauthorized, Retry::fatal)};
+      return {};
+    });
+    ASSERT_TRUE(report.ended_early);
+    restart();
+    auto resumed = jobs.resume(id);
+    ASSERT_TRUE(resumed);
+    journal.emplace(std::move(*resumed));
+    report = run(all);
+    EXPECT_FALSE(report.ended_early);
+    EXPECT_EQ(report.counts.done, 400u) << stop_at;
+    EXPECT_EQ(report.counts.selected, 400u) << stop_at;
+    EXPECT_TRUE(contents(*backend).empty());
+    restart();
+  }
+}
+
 }  // namespace
 }  // namespace sluice::bulk

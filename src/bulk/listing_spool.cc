@@ -30,9 +30,18 @@ Result<std::string> make_temporary_folder() {
 
 io::Task<Result<std::unique_ptr<ListingSpool>>> ListingSpool::open(Job& job, std::string path) {
   std::unique_ptr<ListingSpool> spool(new ListingSpool);
-  if (auto begun = co_await spool->begin(job, std::move(path)); !begun) {
-    co_return std::unexpected(begun.error());
+  std::error_code ignored;
+  const bool found = !path.empty() && std::filesystem::exists(path, ignored);
+  auto begun = co_await spool->begin(job, path);
+  if (begun && found && !spool->complete_) {
+    // What a listing that was cut off has collected may be gone or no longer selected by now.
+    spool = std::unique_ptr<ListingSpool>(new ListingSpool);
+    for (const std::string_view part : {"", "-wal", "-shm"}) {
+      std::filesystem::remove(fmt::format("{}{}", path, part), ignored);
+    }
+    begun = co_await spool->begin(job, std::move(path));
   }
+  if (!begun) co_return std::unexpected(begun.error());
   co_return spool;
 }
 

@@ -14,7 +14,8 @@ namespace sluice::bulk {
 // entries have key, metadata and expiry, and no value. Takes disk instead of memory.
 //
 // A file that a job keeps beside its journal (`path`) is taken over by the resumed job if it was
-// complete; one without a path lies in the temporary folder and goes with the object.
+// complete, and begun anew if not; one without a path lies in the temporary folder and goes with
+// the object.
 class ListingSpool {
  public:
   static io::Task<Result<std::unique_ptr<ListingSpool>>> open(Job& job, std::string path);

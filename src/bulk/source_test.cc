@@ -462,5 +462,34 @@ TEST_F(SourceTest, AResumedJobGoesOnInTheCollectedListing) {
   EXPECT_FALSE(std::filesystem::exists(journal->listing_path())) << "other people's keys";
 }
 
+TEST_F(SourceTest, ACollectedListingThatWasCutOffIsBegunAnew) {
+  fill(300);
+  auto begun = jobs.create({.command = "test", .identity = "x"});
+  ASSERT_TRUE(begun);
+  const std::string id = begun->header().id;
+  journal.emplace(std::move(*begun));
+  Selection old_ones;
+  old_ones.tag_field = "tags";
+  old_ones.tag_value = "old";
+  {
+    Repeating store(open(*backend));
+    const auto stop_at_the_fifth = [&]() -> io::Task<> {
+      const auto late = io::Clock::now() + std::chrono::seconds(30);
+      while (store.calls(Operation::list) < 5 && io::Clock::now() < late) co_await io::yield();
+      stop->request({ErrorCode::interrupted, Retry::never, std::nullopt, "stop"});
+    };
+    EXPECT_TRUE(read_from(store, old_ones, stop_at_the_fifth).error);
+    EXPECT_GE(store.calls(Operation::list), 5u);
+  }
+  // Meanwhile nothing is selected any more.
+  backend = store::make_memory_backend(narrow());
+  restart();
+  journal.emplace(*jobs.resume(id));
+  Repeating store(open(*backend));
+  const Given resumed = read_from(store, old_ones);
+  EXPECT_FALSE(resumed.error);
+  EXPECT_EQ(resumed.keys, std::vector<std::string>());
+}
+
 }  // namespace
 }  // namespace sluice::bulk

@@ -6,7 +6,7 @@ import signal
 import time
 import unittest
 
-from harness import DONE, INTERRUPTED, THROTTLED, SluiceTest, by_key, parse_ndjson, sample
+from harness import DONE, INTERRUPTED, THROTTLED, UNAUTHORIZED, Entry, SluiceTest, by_key, parse_ndjson, sample
 
 COUNT = 6000
 ENTRIES = sample(COUNT)
@@ -104,6 +104,20 @@ class Resume(SluiceTest):
 
     def test_import_after_kill(self):
         self.check_import(signal.SIGKILL)
+
+    def test_a_file_that_was_written_anew_is_not_gone_on_with(self):
+        def lines(letter):
+            return "".join(Entry(f"key:{i:05}", letter * 300).line() for i in range(6000))
+
+        path = self.file("in.ndjson", lines("a"))
+        self.fake.create("test")
+        self.fake.faults(script=[{"route": "PUT bulk", "nth": 12, "fault": "403"}])
+        arguments = ["kv", "import", *self.there, "--yes", "--batch-size", "200", "--concurrency", "1", path]
+        self.sluice(*arguments, env=self.env, code=UNAUTHORIZED)
+        self.fake.faults()
+        self.file("in.ndjson", lines("b"))  # as long as before
+        self.sluice(*arguments, "--resume", env=self.env)
+        self.assertEqual({entry.value for entry in self.fake.entries("test").values()}, {b"b" * 300})
 
     def test_copy_after_kill(self):
         self.fake.fill("test", ENTRIES)

@@ -3,7 +3,7 @@
 import signal
 import unittest
 
-from harness import DONE, INTERRUPTED, ODD_ENTRIES, USAGE, Entry, SluiceTest, by_key, sample
+from harness import DONE, INTERRUPTED, NOT_FOUND, ODD_ENTRIES, USAGE, Entry, SluiceTest, by_key, sample
 
 
 class Sync(SluiceTest):
@@ -44,6 +44,16 @@ class Sync(SluiceTest):
         gone = self.sync("--delete", "--yes")
         self.assertEqual((gone["extra"], gone["deleted"], gone["done"]), (2, 2, 2))
         self.same(self.in_target(), by_key(sample(50)))
+
+    def test_a_source_that_does_not_exist_is_not_an_empty_one(self):
+        self.load(sample(3), store=self.target, namespace="default")
+        for absent in (f"sqlite:{self.folder / 'mistyped.db'}", "sqlite:"):
+            for command in (("sync", "--delete", "--yes"), ("copy",)):
+                result = self.sluice("kv", *command, "--store", absent, "--to", self.target,
+                                     "--to-namespace", "default", code=NOT_FOUND)
+                self.assertIn("there is no file", result.complaint)
+        self.assertFalse((self.folder / "mistyped.db").exists())
+        self.assertEqual(len(self.content(namespace="default", store=self.target)), 3)
 
     def test_on_a_terminal_it_asks_with_the_count(self):
         self.load(sample(3))
