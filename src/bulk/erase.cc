@@ -29,7 +29,9 @@ class Eraser {
     if (run_.start().spooled || options_.guard.stands() || options_.selection.limit) {
       co_await erase_by_spool();
     } else if (auto source = open_listing()) {
-      if ((*source)->knows_metadata()) run_.done_is_gone();
+      // A listing that had to be collected still has the keys that are gone.
+      const bool collected = store_.capabilities().repeats_keys;
+      if ((*source)->knows_metadata() && !collected) run_.done_is_gone();
       co_await batches_.erase_all(**source);
     } else {
       run_.end_early(source.error());
