@@ -1,9 +1,14 @@
 #include "bulk/erase.h"
 
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <csignal>
 #include <random>
 
 #include "bulk/failure_file.h"
 #include "bulk/job_test.h"
+#include "bulk/spool.h"
 
 namespace sluice::bulk {
 namespace {
@@ -393,6 +398,73 @@ TEST_F(EraseTest, TheFileOfFailedKeysIsContinuedWithoutAHole) {
   const std::string two = read_file(path);
   EXPECT_EQ(two.find("\"b\""), std::string::npos);
   EXPECT_NE(two.find("\"c\""), std::string::npos);
+}
+
+// The keys of a store that repeats them come from the collected listing, which has those that are
+// gone, too.
+TEST_F(EraseTest, AResumedDeletionOfACollectedListingCountsEachKeyOnce) {
+  fill(300);
+  auto created = jobs.create({.command = "kv delete", .identity = "x"});
+  ASSERT_TRUE(created);
+  journal.emplace(std::move(*created));
+  const std::string id = journal->header().id;
+  const auto run_repeating = [&](store::FaultyStore::Hook hook) {
+    store::FaultyStore& store = faulty(std::move(hook));
+    store::Capabilities can = store.capabilities();
+    can.ordered = false;
+    can.repeats_keys = true;
+    store.set_capabilities(can);
+    EraseOptions options;
+    options.selection.all = true;
+    Job with = job();
+    return loop.run(erase(with, store, std::move(options)));
+  };
+  // The first batch is still under way when later ones are done and a stop comes.
+  int done = 0;
+  Report report = run_repeating([&](const FaultyCall& call) -> Fault {
+    if (call.operation != Operation::erase) return {};
+    if (std::ranges::find(call.keys, "key:0000") != call.keys.end()) {
+      Error later = error(ErrorCode::network, Retry::again);
+      later.retry_after = std::chrono::milliseconds(20);
+      return {.fails = later};
+    }
+    if (++done == 3) {
+      stop->request({ErrorCode::interrupted, Retry::never, std::nullopt, "stop"});
+    }
+    return {};
+  });
+  ASSERT_TRUE(report.resumable);
+  ASSERT_GT(report.counts.done, 0u);
+  restart();
+  auto resumed = jobs.resume(id);
+  ASSERT_TRUE(resumed);
+  journal.emplace(std::move(*resumed));
+  report = run_repeating({});
+  EXPECT_FALSE(report.ended_early);
+  EXPECT_EQ(report.counts.selected, 300u);
+  EXPECT_EQ(report.counts.done, 300u);
+  EXPECT_TRUE(contents(*backend).empty());
+}
+
+// A full disk, or a kill, at the last moment: the job is not finished, and can be resumed.
+TEST_F(EraseTest, TheMatchedKeysStayUntilItIsWrittenDownThatTheJobIsFinished) {
+  auto created = jobs.create({.command = "kv delete", .identity = "x"});
+  ASSERT_TRUE(created);
+  journal.emplace(std::move(*created));
+  ASSERT_TRUE(SpoolWriter::create(journal->spool_path())->finish());
+  const std::string path = journal->spool_path();
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit full{.rlim_cur = 1, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &full), 0);
+  const auto finished = journal->finish(JobState::finished, "");
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_FALSE(finished);
+  EXPECT_TRUE(std::filesystem::exists(path));
+  ASSERT_TRUE(journal->finish(JobState::finished, ""));
+  EXPECT_FALSE(std::filesystem::exists(path)) << "other people's keys";
 }
 
 TEST_F(EraseTest, LimitDeletesNoMore) {

@@ -271,11 +271,13 @@ Result<> JobLog::checkpoint(const Checkpoint& checkpoint, bool synced) {
 }
 
 Result<> JobLog::finish(JobState state, std::string_view reason) {
-  // Its keys are other people's data: they do not stay longer than they are of use.
+  if (auto appended = journal_.append(end_record(name(state), reason)); !appended) return appended;
+  if (auto synced = journal_.sync(); !synced) return synced;
+  // Only now: until the end is written down, the job may have to be resumed. Its keys are other
+  // people's data: they do not stay longer than they are of use.
   ::unlink(spool_path().c_str());
   remove_listing(listing_path());
-  if (auto appended = journal_.append(end_record(name(state), reason)); !appended) return appended;
-  return journal_.sync();
+  return {};
 }
 
 Result<> JobLog::stopped(std::string_view reason) {

@@ -436,6 +436,21 @@ TEST_F(SourceTest, AListingThatRepeatsKeysGivesEachOnceInOrder) {
       << "a look at a few entries does not list everything";
 }
 
+// Redis has keys of up to 65,536 bytes.
+TEST_F(SourceTest, AListingThatRepeatsKeysMayHaveLongOnes) {
+  store::MemoryOptions options = narrow();
+  options.capabilities.key_bytes = 65'536;
+  backend = store::make_memory_backend(options);
+  const std::string key(65'536, 'k');
+  store::Block block;
+  block.append({.key = key, .value = "v", .presence = store::Presence::present});
+  put(*backend, block);
+  Repeating store(open(*backend));
+  const Given given = read_from(store, {});
+  EXPECT_FALSE(given.error) << given.error->message;
+  EXPECT_EQ(given.keys, std::vector<std::string>{key});
+}
+
 TEST_F(SourceTest, AResumedJobGoesOnInTheCollectedListing) {
   fill(300);
   Repeating store(open(*backend));

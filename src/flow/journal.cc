@@ -19,8 +19,9 @@ namespace {
 constexpr std::string_view kMagic = "sluice-journal 2 ";
 constexpr std::string_view kAnyMagic = "sluice-journal ";
 constexpr std::size_t kHashDigits = 16;
-// Longer than any record that Sluice writes: keys are at most a few kilobytes.
-constexpr std::size_t kLongestRecord = std::size_t{1} << 20;
+// Longer than any record that Sluice writes: a position of many pieces, each with several keys of
+// some kilobytes, takes a few megabytes.
+constexpr std::size_t kLongestRecord = std::size_t{64} << 20;
 
 // Owns a descriptor until it is released.
 struct File {
@@ -58,8 +59,8 @@ Result<std::uint64_t> read_records(int file, const std::string& path,
     if (got < 0) return std::unexpected(system_error(errno, fmt::format("read {}", path)));
     buffer.resize(old + static_cast<std::size_t>(got));
     std::size_t from = 0;
-    for (;;) {
-      const std::size_t end = buffer.find('\n', from);
+    for (std::size_t look_from = old;;) {  // what was there before has no newline
+      const std::size_t end = buffer.find('\n', look_from);
       if (end == std::string::npos) break;
       const auto text = unframe(std::string_view(buffer).substr(from, end - from));
       if (!text && first) return fail(ErrorCode::corrupt, "{} is not a journal of Sluice", path);
@@ -79,7 +80,7 @@ Result<std::uint64_t> read_records(int file, const std::string& path,
       } else {
         read(*text);
       }
-      from = end + 1;
+      from = look_from = end + 1;
     }
     buffer.erase(0, from);
     good += from;

@@ -43,6 +43,17 @@ TEST_F(JournalTest, GivesBackWhatWasAppended) {
   EXPECT_EQ(read(), (std::vector<std::string>{"header", "one", "two"}));
 }
 
+// A position of many pieces, with long keys.
+TEST_F(JournalTest, ARecordMayBeLong) {
+  const std::string longest(8'000'000, 'x');
+  {
+    auto journal = Journal::create(path, "header");
+    ASSERT_TRUE(journal->append(longest));
+    ASSERT_TRUE(journal->append("two"));
+  }
+  EXPECT_TRUE(read() == (std::vector<std::string>{"header", longest, "two"}));
+}
+
 TEST_F(JournalTest, IsReadableByItsOwnerOnly) {
   ASSERT_TRUE(Journal::create(path, "header"));
   struct stat status{};

@@ -43,7 +43,8 @@ int order(std::uint64_t entry, std::uint64_t number) {
 
 }  // namespace
 
-std::optional<TimePoint> SendLog::opening(const Pace& pace, std::uint64_t number, TimePoint now) {
+std::optional<TimePoint> SendLog::opening(const Pace& pace, std::uint64_t number, TimePoint now,
+                                          Missing& missing) {
   if (number < pace.requests) return now;
   const std::uint64_t watched = number - pace.requests;
   const Word place(memory_->sends[watched % entries]);
@@ -51,11 +52,8 @@ std::optional<TimePoint> SendLog::opening(const Pace& pace, std::uint64_t number
   const int is = order(entry, watched);
   if (is == 0) return (entry & time_mask) == 0 ? now : point_of(entry) + pace.span;
   if (is < 0) {
-    if (missing_ != watched) {
-      missing_ = watched;
-      missing_since_ = now;
-    }
-    if (now < missing_since_ + patience) return missing_since_ + patience;
+    if (missing.number != watched) missing = {.number = watched, .since = now};
+    if (now < missing.since + patience) return missing.since + patience;
   } else if (Word(memory_->head).load() != number) {
     return std::nullopt;
   }
@@ -70,8 +68,8 @@ SendLog::Place SendLog::reserve(std::span<const Pace> paces, TimePoint now) {
     std::uint64_t number = head.load();
     TimePoint open_at = now;
     bool again = false;
-    for (const Pace& pace : paces) {
-      const auto opens = opening(pace, number, now);
+    for (std::size_t i = 0; i < paces.size(); ++i) {
+      const auto opens = opening(paces[i], number, now, missing_[i]);
       if (!opens) again = true;
       if (opens) open_at = std::max(open_at, *opens);
     }

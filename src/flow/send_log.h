@@ -2,6 +2,7 @@
 // share, without locks.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -60,8 +61,8 @@ class SendLog {
     std::optional<std::uint64_t> number;  // taken: `commit` it
     TimePoint open_at{};                  // if not: try again then
   };
-  // Takes a number if one more request may be sent at `now` by each of these paces; without any, at
-  // once.
+  // Takes a number if one more request may be sent at `now` by each of these paces (at most
+  // Quotas::most); without any, at once.
   Place reserve(std::span<const Pace> paces, TimePoint now);
 
   // Writes the time of a reserved send: `now`, read after `reserve` has returned, and the slack of
@@ -76,13 +77,19 @@ class SendLog {
   [[nodiscard]] static bool is_plausible(Memory& memory);
 
  private:
+  // A number whose time is missing, and since when we wait for it.
+  struct Missing {
+    std::optional<std::uint64_t> number;
+    TimePoint since{};
+  };
+
   // When send `number` may leave by this pace; nothing: look again, others went on meanwhile.
-  std::optional<TimePoint> opening(const Pace& pace, std::uint64_t number, TimePoint now);
+  std::optional<TimePoint> opening(const Pace& pace, std::uint64_t number, TimePoint now,
+                                   Missing& missing);
 
   Memory* memory_;
-  // The number whose time is missing, and since when we wait for it.
-  std::optional<std::uint64_t> missing_;
-  TimePoint missing_since_{};
+  // One for each pace: were there one for all, two that miss numbers would begin to wait in turn.
+  std::array<Missing, Quotas::most> missing_;
 };
 
 }  // namespace sluice::flow

@@ -4,6 +4,7 @@
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <deque>
 #include <map>
@@ -145,6 +146,23 @@ TEST_F(SendLogTest, AKilledProcessHoldsNobodyUpForLongerThanThePatience) {
   const auto place = log.reserve({&pace, 1}, kStart);
   EXPECT_EQ(place.open_at, kStart + SendLog::patience);
   EXPECT_TRUE(log.reserve({&pace, 1}, kStart + SendLog::patience).number);
+}
+
+TEST_F(SendLogTest, NorDoTwoKilledOnesWhereEachOfTwoPacesWaits) {
+  for (int i = 0; i < 20; ++i) {
+    const auto place = log.reserve({}, kStart);
+    // Numbers 0 and 10 were taken by processes that have been killed.
+    if (i % 10 != 0) ASSERT_TRUE(log.commit(*place.number, kStart));
+  }
+  const std::array<Pace, 2> paces{Pace{10, 1s}, Pace{20, 1s}};
+  TimePoint now = kStart + 2s;
+  for (int i = 0; i < 5; ++i) {
+    const auto place = log.reserve(paces, now);
+    if (place.number) break;
+    now = place.open_at;
+  }
+  EXPECT_LE(now, kStart + 2s + 2 * SendLog::patience);
+  EXPECT_TRUE(log.reserve(paces, now).number);
 }
 
 TEST_F(SendLogTest, AStoppedProcessMustNotSendWhatWasGivenUp) {

@@ -30,7 +30,7 @@ io::Task<Result<Replies>> Client::Lease::carry(const Commands& commands, std::si
   if (!connection_) connection_ = client_.take_idle();
   if (!connection_) {
     auto opened = co_await Connection::open(client_.executor_, client_.options_, client_.tls_,
-                                            client_.traffic_);
+                                            client_.traffic_, client_.gate_.stop());
     if (!opened) co_return std::unexpected(std::move(opened.error()));
     connection_ = std::move(*opened);
   }

@@ -73,7 +73,7 @@ class RedisClientTest : public testing::Test {
   void serve(Server::Script script) {
     server = std::make_unique<Server>(loop, [this, script](int number, const std::string& text) {
       seen.push_back(text);
-      if (text.find("SETNAME") != std::string::npos) return Answer{greeting};
+      if (text.find("SETNAME") != std::string::npos) return Answer{greeting, hangs_up};
       return script(number, text);
     });
     Connection::Options options{.address = {.host = "127.0.0.1",
@@ -104,6 +104,7 @@ class RedisClientTest : public testing::Test {
   flow::Retrier retrier{stop, {.attempts = 3, .base = std::chrono::milliseconds(1)}, 1};
   std::chrono::milliseconds timeout{10'000};
   std::string greeting{kGreeted};
+  bool hangs_up = false;  // behind the greeting
   std::string user;
   std::string password;
   std::uint32_t database = 0;
@@ -145,10 +146,36 @@ TEST_F(RedisClientTest, MessagesNeverHoldThePassword) {
   EXPECT_EQ(server->connections(), 1) << "fatal: not tried again";
 }
 
+// Nor the last words of one that hangs up, as proxies do that know no AUTH.
+TEST_F(RedisClientTest, LastWordsNeverHoldThePassword) {
+  password = "s3cret";
+  greeting = "-ERR unknown command 'AUTH', with args beginning with: 's3cret'\r\n";
+  hangs_up = true;
+  serve([](int, const std::string&) { return Answer{}; });
+  const auto answer = call();
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().message.find("s3cret"), std::string::npos) << answer.error().message;
+  EXPECT_NE(answer.error().message.find("***"), std::string::npos) << answer.error().message;
+}
+
 TEST_F(RedisClientTest, DoesWithoutWhatAGreetingMayBeRefused) {
   greeting = "-NOPERM this user has no permissions\r\n-ERR unknown command 'INFO'\r\n";
   serve([](int, const std::string&) { return Answer{"$1\r\nv\r\n"}; });
   EXPECT_EQ(call().value_or("failed"), "v from ");
+}
+
+TEST_F(RedisClientTest, AStopEndsTheOpeningOfAConnection) {
+  greeting = "";
+  serve([](int, const std::string&) { return Answer{}; });
+  io::Timer timer(loop.executor(), std::chrono::milliseconds(50));
+  timer.async_wait([&](boost::system::error_code) {
+    stop.request({ErrorCode::deadline, Retry::never, std::nullopt, "the deadline is over"});
+  });
+  const auto begun = io::Clock::now();
+  const auto answer = call();
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, ErrorCode::deadline);
+  EXPECT_LT(io::Clock::now() - begun, std::chrono::seconds(5));
 }
 
 TEST_F(RedisClientTest, AConnectionThatBreaksIsOpenedAnew) {

@@ -1,6 +1,7 @@
 #include "redis/connection.h"
 
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -181,20 +182,32 @@ std::string Connection::place() const {
                        : fmt::format("[{}]:{}", at.host, at.port));
 }
 
+std::string Connection::without_password(std::string_view said) const {
+  std::string text(said);
+  const std::string_view secret = options_.address.password.reveal();
+  for (auto at = text.find(secret); !secret.empty() && at != std::string::npos;
+       at = text.find(secret, at + 3)) {
+    text.replace(at, secret.size(), "***");
+  }
+  return text;
+}
+
 io::Task<Result<std::unique_ptr<Connection>>> Connection::open(io::Executor executor,
                                                                const Options& options,
-                                                               SharedTls& tls, Traffic& traffic) {
+                                                               SharedTls& tls, Traffic& traffic,
+                                                               io::Stop& stop) {
   std::unique_ptr<Connection> connection(new Connection(executor, options, traffic));
-  if (auto connected = co_await connection->connect(tls); !connected) {
-    co_return std::unexpected(std::move(connected.error()));
-  }
-  if (auto greeted = co_await connection->greet(); !greeted) {
-    co_return std::unexpected(std::move(greeted.error()));
-  }
+  // Nothing has been asked of the server yet that could be half done.
+  Transport& transport = *connection->transport_;
+  const io::Stop::Listener listener(stop, [&transport] { transport.close(); });
+  Result<> opened = co_await connection->connect(tls, stop);
+  if (opened) opened = co_await connection->greet();
+  if (!opened && stop.requested()) co_return std::unexpected(stop.reason());
+  if (!opened) co_return std::unexpected(std::move(opened.error()));
   co_return connection;
 }
 
-io::Task<Result<>> Connection::connect(SharedTls& tls) {
+io::Task<Result<>> Connection::connect(SharedTls& tls, io::Stop& stop) {
   const Address& address = options_.address;
   const auto deadline = io::Clock::now() + options_.connect_timeout;
   const auto late = [&] {
@@ -205,7 +218,9 @@ io::Task<Result<>> Connection::connect(SharedTls& tls) {
   };
   const auto name = std::make_shared<LookUp>(executor_);
   asio::co_spawn(executor_, look_up(name, address.host, address.port), asio::detached);
+  const io::Stop::Listener listener(stop, [&name] { name->changed.notify_all(); });
   while (!name->done) {
+    if (stop.requested()) co_return std::unexpected(stop.reason());
     if (io::Clock::now() >= deadline) co_return late();
     co_await name->changed.wait_until(deadline);
   }
@@ -266,15 +281,8 @@ io::Task<Result<>> Connection::greet() {
   auto replies = co_await exchange(commands, most_bytes, options_.connect_timeout);
   if (!replies) co_return std::unexpected(std::move(replies.error()));
 
-  // An unknown AUTH comes back with its arguments.
   const auto refused = [&](std::string_view text) {
-    std::string said(text);
-    const std::string_view secret = address.password.reveal();
-    for (auto at = said.find(secret); !secret.empty() && at != std::string::npos;
-         at = said.find(secret, at + 3)) {
-      said.replace(at, secret.size(), "***");
-    }
-    return server_error(said, fmt::format("connecting to {}", place()));
+    return server_error(without_password(text), fmt::format("connecting to {}", place()));
   };
   if (auth) {
     const Reply& answer = replies->next();
@@ -340,7 +348,7 @@ io::Task<Result<Replies>> Connection::exchange(const Commands& commands, std::si
       for (const Reply& reply : said.all()) {
         if (reply.is_error()) {
           co_return std::unexpected(
-              server_error(reply.text, fmt::format("talking to {}", place())));
+              server_error(without_password(reply.text), fmt::format("talking to {}", place())));
         }
       }
       co_return fail(ErrorCode::network, Retry::again,
@@ -359,8 +367,14 @@ io::Task<Result<Replies>> Connection::exchange(const Commands& commands, std::si
 
 bool Connection::usable() {
   if (broken_ || !transport_->socket().is_open()) return false;
+  const int socket = transport_->socket().native_handle();
+#ifdef POLLRDHUP
+  // The end may stand behind bytes: under TLS, the server says goodbye first.
+  pollfd end{.fd = socket, .events = POLLRDHUP, .revents = 0};
+  if (::poll(&end, 1, 0) != 0) return false;
+#endif
   char byte = 0;
-  const auto seen = ::recv(transport_->socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  const auto seen = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   // Under TLS the server may send a new session ticket at any moment; its end is no byte at all.
   if (options_.address.tls) return seen != 0;
   return seen < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/secret.h"
+#include "io/stop.h"
 #include "io/task.h"
 #include "redis/commands.h"
 #include "redis/replies.h"
@@ -55,11 +56,11 @@ class Connection {
   using SharedTls = std::shared_ptr<Tls>;
 
   // Connects and greets. Errors: network, timeout (both may pass); unauthorized, not_found (the
-  // database), unsupported, which are fatal for a run. None of them holds the password. `options`,
-  // `tls` and `traffic` outlive the connection.
+  // database), unsupported, which are fatal for a run. None of them holds the password. A stop ends
+  // it with its reason. `options`, `tls`, `traffic` and `stop` outlive the connection.
   static io::Task<Result<std::unique_ptr<Connection>>> open(io::Executor executor,
                                                             const Options& options, SharedTls& tls,
-                                                            Traffic& traffic);
+                                                            Traffic& traffic, io::Stop& stop);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -76,11 +77,13 @@ class Connection {
  private:
   class Transport;
   Connection(io::Executor executor, const Options& options, Traffic& traffic);
-  io::Task<Result<>> connect(SharedTls& tls);
+  io::Task<Result<>> connect(SharedTls& tls, io::Stop& stop);
   io::Task<Result<>> greet();
   io::Task<Result<Replies>> exchange(const Commands& commands, std::size_t most_bytes,
                                      std::chrono::milliseconds timeout);
   [[nodiscard]] std::string place() const;
+  // What the server said, without the password: an unknown AUTH comes back with its arguments.
+  [[nodiscard]] std::string without_password(std::string_view said) const;
 
   io::Executor executor_;
   const Options& options_;

@@ -187,7 +187,8 @@ io::Task<Result<>> RedisStore::scan(std::string_view prefix, std::size_t wanted,
         if (name.kind != ReplyKind::text) return std::unexpected(misshapen(what));
         const auto key = space_.key_of(name.text);
         // The server has seen to the prefix, but a deletion must not depend on that.
-        if (!key || !key->starts_with(prefix)) continue;
+        // An empty key is no entry's: nobody could name it.
+        if (!key || key->empty() || !key->starts_with(prefix)) continue;
         scanned.keys.push_back(*key);
         ++found;
       }

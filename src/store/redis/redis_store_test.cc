@@ -76,6 +76,7 @@ TEST_F(RedisTest, ShowsWhatOtherProgramsKeep) {
   cli({"SET", "user:2", "two", "EXAT", "4102444800"});
   cli({"HSET", "a hash", "field", "value"});
   cli({"RPUSH", "a list", "x"});
+  cli({"SET", "", "of no name"});
   const std::vector<Entry> expected{{"user:1", "", "", 0}, {"user:2", "", "", 4102444800}};
   EXPECT_EQ(list(), expected);
   EXPECT_EQ(list("user:2").size(), 1u);
@@ -356,6 +357,13 @@ TEST_F(RedisTest, TlsIsVerified) {
   const std::string value(3'000'000, 'v');
   ASSERT_TRUE(put({{"k", value, "{}", 0}, {"l", "w", "", 0}}));
   EXPECT_EQ(list({}, true), (std::vector<Entry>{{"k", value, "{}", 0}, {"l", "w", "", 0}}));
+
+  // The server says goodbye to whoever is idle: that connection is not used again.
+  const auto retries = opening.stats().retries;
+  (void)server->cli({"-a", "s3cret", "CONFIG", "SET", "timeout", "1"});
+  std::this_thread::sleep_for(std::chrono::milliseconds(3500));
+  EXPECT_TRUE(get("l"));
+  EXPECT_EQ(opening.stats().retries, retries);
 
   // Another name than the certificate's.
   connect("rediss://:s3cret@127.0.0.1:" + port);

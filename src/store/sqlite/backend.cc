@@ -23,7 +23,7 @@ constexpr Capabilities kCapabilities{
     .put_entries = 100'000,
     .put_bytes = std::size_t{4} << 20,
     .erase_keys = 20'000,
-    .key_bytes = 4096,
+    .key_bytes = 65'536,         // as Redis, whose listings are collected here (bulk::ListingSpool)
     .value_bytes = 900'000'000,  // a row of SQLite holds 1,000,000,000 bytes
     .metadata_bytes = std::size_t{1} << 20,
     .least_ttl = 0,
