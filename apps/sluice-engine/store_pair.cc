@@ -1,8 +1,28 @@
 #include "store_pair.h"
 
+#include <filesystem>
 #include <utility>
 
+#include "base/uri.h"
+#include "base/utf8.h"
+
 namespace sluice::cli {
+
+namespace {
+
+// A source whose file is not there is a mistake in its name. Taken for an empty one, it would have
+// a sync that deletes empty the target.
+Result<> check_source(const Context& context, const std::string& store) {
+  const auto url = StoreUrl::parse(store);
+  if (!url || url->scheme != "sqlite") return {};
+  const std::string file = url->path.empty() ? context.folders.data + "/store.db" : url->path;
+  if (std::error_code error; !std::filesystem::exists(file, error) && !error) {
+    return fail(ErrorCode::not_found, "there is no file {} to read from", printable(file));
+  }
+  return {};
+}
+
+}  // namespace
 
 std::string StorePair::identity() const {
   return fmt::format("{}\n{}\n{}\n{}", from.url, from.in.id, to.url, to.in.id);
@@ -15,6 +35,9 @@ io::Task<Result<StorePair>> open_pair(Context& context, const Invocation& invoca
                       .id = invocation.value("to-namespace-id").value_or(""),
                       .create = invocation.on("create-namespace")};
   if (to_place.name.empty() && to_place.id.empty()) to_place.name = from_place.name;
+  if (auto checked = check_source(context, from_place.url); !checked) {
+    co_return std::unexpected(checked.error());
+  }
   auto from = co_await open_store(context, from_place);
   if (!from) co_return std::unexpected(from.error());
   // Opened by its id, a namespace has no name that the target could take.

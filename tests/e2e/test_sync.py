@@ -3,7 +3,7 @@
 import signal
 import unittest
 
-from harness import DONE, INTERRUPTED, ODD_ENTRIES, USAGE, Entry, SluiceTest, by_key, sample
+from harness import DONE, INTERRUPTED, NOT_FOUND, ODD_ENTRIES, USAGE, Entry, SluiceTest, by_key, sample
 
 
 class Sync(SluiceTest):
@@ -44,6 +44,15 @@ class Sync(SluiceTest):
         gone = self.sync("--delete", "--yes")
         self.assertEqual((gone["extra"], gone["deleted"], gone["done"]), (2, 2, 2))
         self.same(self.in_target(), by_key(sample(50)))
+
+    def test_a_source_that_is_not_there_is_not_an_empty_one(self):
+        self.load(sample(3), "default", store=self.target)
+        absent = self.folder / "absent.db"
+        for command in (["sync", "--delete", "--yes"], ["sync", "--delete", "--dry-run"], ["copy"]):
+            self.refused("kv", *command, "--store", f"sqlite:{absent}", "--to", self.target,
+                         code=NOT_FOUND, mentions=["absent.db"])
+        self.assertFalse(absent.exists())
+        self.assertEqual(len(self.content("default", store=self.target)), 3)
 
     def test_on_a_terminal_it_asks_with_the_count(self):
         self.load(sample(3))
