@@ -185,13 +185,20 @@ io::Task<Result<std::unique_ptr<Connection>>> Connection::open(io::Executor exec
                                                                const Options& options,
                                                                SharedTls& tls, Traffic& traffic) {
   std::unique_ptr<Connection> connection(new Connection(executor, options, traffic));
-  if (auto connected = co_await connection->connect(tls); !connected) {
-    co_return std::unexpected(std::move(connected.error()));
+  // Nothing of the run is on the wire yet, so a stop has nothing to wait for.
+  std::optional<io::Stop::Listener> listener;
+  if (options.stop != nullptr) {
+    listener.emplace(*options.stop, [&connection] { connection->transport_->close(); });
   }
-  if (auto greeted = co_await connection->greet(); !greeted) {
-    co_return std::unexpected(std::move(greeted.error()));
-  }
-  co_return connection;
+  auto opened = co_await connection->connect(tls);
+  if (opened) opened = co_await connection->greet();
+  if (opened) co_return connection;
+  if (connection->stopped()) co_return std::unexpected(options.stop->reason());
+  co_return std::unexpected(std::move(opened.error()));
+}
+
+bool Connection::stopped() const {
+  return options_.stop != nullptr && options_.stop->requested();
 }
 
 io::Task<Result<>> Connection::connect(SharedTls& tls) {
@@ -205,10 +212,15 @@ io::Task<Result<>> Connection::connect(SharedTls& tls) {
   };
   const auto name = std::make_shared<LookUp>(executor_);
   asio::co_spawn(executor_, look_up(name, address.host, address.port), asio::detached);
-  while (!name->done) {
+  std::optional<io::Stop::Listener> listener;
+  if (options_.stop != nullptr) {
+    listener.emplace(*options_.stop, [&name] { name->changed.notify_all(); });
+  }
+  while (!name->done && !stopped()) {
     if (io::Clock::now() >= deadline) co_return late();
     co_await name->changed.wait_until(deadline);
   }
+  if (stopped()) co_return std::unexpected(options_.stop->reason());
   if (name->error) {
     const bool may_pass = name->error == asio::error::host_not_found_try_again;
     co_return fail(ErrorCode::network, may_pass ? Retry::again : Retry::fatal,

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/secret.h"
+#include "io/stop.h"
 #include "io/task.h"
 #include "redis/commands.h"
 #include "redis/replies.h"
@@ -47,6 +48,7 @@ class Connection {
     Address address;
     std::chrono::milliseconds connect_timeout{10'000};  // name, TCP and TLS, and the greeting
     std::chrono::milliseconds timeout{60'000};          // a round trip
+    io::Stop* stop = nullptr;  // ends the opening of a connection, too; outlives it
   };
 
   // What TLS connections share: reading the system's certificates takes some milliseconds. Made by
@@ -54,9 +56,10 @@ class Connection {
   struct Tls;
   using SharedTls = std::shared_ptr<Tls>;
 
-  // Connects and greets. Errors: network, timeout (both may pass); unauthorized, not_found (the
-  // database), unsupported, which are fatal for a run. None of them holds the password. `options`,
-  // `tls` and `traffic` outlive the connection.
+  // Connects and greets. Errors: the reason of `options.stop`, at once when it is requested;
+  // network, timeout (both may pass); unauthorized, not_found (the database), unsupported, which
+  // are fatal for a run. None of them holds the password. `options`, `tls` and `traffic` outlive
+  // the connection.
   static io::Task<Result<std::unique_ptr<Connection>>> open(io::Executor executor,
                                                             const Options& options, SharedTls& tls,
                                                             Traffic& traffic);
@@ -76,6 +79,7 @@ class Connection {
  private:
   class Transport;
   Connection(io::Executor executor, const Options& options, Traffic& traffic);
+  [[nodiscard]] bool stopped() const;
   io::Task<Result<>> connect(SharedTls& tls);
   io::Task<Result<>> greet();
   io::Task<Result<Replies>> exchange(const Commands& commands, std::size_t most_bytes,

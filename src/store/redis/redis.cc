@@ -61,6 +61,7 @@ Result<Opened> open_redis(const StoreUrl& url, const Environment& environment) {
                   .password = url.password,
                   .database = *database},
       .timeout = environment.request_timeout,
+      .stop = &environment.stop,
   };
   options.connect_timeout = std::min(options.connect_timeout, options.timeout);
   // The URL of a job that is resumed comes from its journal, which holds no password.
