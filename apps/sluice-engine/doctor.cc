@@ -117,17 +117,24 @@ std::string sqlite_file(const std::string& store, const Folders& folders) {
   return url && !url->path.empty() ? url->path : folders.data + "/store.db";
 }
 
+// How long the store is waited for.
+std::chrono::milliseconds longest_wait(const Context& context) {
+  const std::chrono::milliseconds most = patience;
+  return std::min(most, context.invocation->duration("deadline").value_or(most));
+}
+
 io::Task<Result<std::vector<store::Namespace>>> namespaces_in_time(Context& context,
                                                                    store::Backend& backend) {
   // A doctor that hangs is of no help: whatever retries are still to come, it stops waiting.
-  io::Started<bool> alarm(context.loop.executor(), [](io::Stop& stop) -> io::Task<bool> {
-    const bool slept = co_await stop.sleep_until(io::Clock::now() + patience);
+  const auto wait = [](io::Stop& stop, std::chrono::milliseconds longest) -> io::Task<bool> {
+    const bool slept = co_await stop.sleep_until(io::Clock::now() + longest);
     if (slept) {
       stop.request({ErrorCode::deadline, Retry::fatal, std::nullopt,
-                    fmt::format("There was no answer within {} s.", patience.count())});
+                    fmt::format("There was no answer within {}.", format_duration(longest))});
     }
     co_return slept;
-  }(context.stop));
+  };
+  io::Started<bool> alarm(context.loop.executor(), wait(context.stop, longest_wait(context)));
   auto namespaces = co_await backend.namespaces();
   // Ends the alarm, too. Nothing else runs on this loop any more.
   context.stop.request(
@@ -171,8 +178,7 @@ Finding check_store(Context& context, const std::string& store) {
   }
   store::Environment environment = context.store_environment();
   environment.retry.attempts = 2;
-  environment.request_timeout =
-      std::min<std::chrono::milliseconds>(environment.request_timeout, patience);
+  environment.request_timeout = std::min(environment.request_timeout, longest_wait(context));
   Result<store::Opened> opened = store::open_backend(store, environment);
   if (!opened) {
     return {"store", Verdict::fail, fmt::format("{} - {}", shown, opened.error().message),
@@ -206,8 +212,7 @@ Finding check_store(Context& context, const std::string& store) {
 // The time that the service's own clock shows, from the Date of any answer.
 io::Task<Result<std::int64_t>> remote_time(Context& context, std::string url) {
   const auto timeout =
-      std::min(context.store_environment().request_timeout,
-               std::chrono::duration_cast<std::chrono::milliseconds>(patience) / 3);
+      std::min(context.store_environment().request_timeout, longest_wait(context) / 3);
   http::Client client(context.loop.executor(), {.connect_timeout = timeout, .timeout = timeout});
   flow::Gate gate(context.loop.executor(), context.stop, context.store_environment().gate);
   auto pass = co_await gate.enter();

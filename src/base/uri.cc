@@ -32,8 +32,11 @@ std::string lower(std::string_view text) {
 Result<StoreUrl::Host> parse_host(std::string_view text, std::string_view scheme) {
   const auto authority = boost::urls::parse_authority({text.data(), text.size()});
   if (!authority || authority->has_userinfo()) {
+    // Not quoted: it may be what there is of a password.
     return fail(ErrorCode::invalid_argument,
-                "\"{}\" in the {}: URL is not a host; write HOST or HOST:PORT.", text, scheme);
+                "What stands in the place of the host in the {}: URL is none; write HOST or "
+                "HOST:PORT, and in a password / as %2F, ? as %3F, # as %23.",
+                scheme);
   }
   StoreUrl::Host host{authority->host_name(), std::nullopt};
   if (host.name.empty()) host.name = authority->host_address();
@@ -163,7 +166,12 @@ std::string without_password(std::string_view url) {
     const bool secret_parameter = std::ranges::any_of(
         parsed->query, [](const auto& parameter) { return may_be_secret(parameter.first); });
     if (secret_parameter) return parsed->redacted();
-    if (parsed->password.empty()) return std::string(url);
+    const bool names_a_file = parsed->scheme == "sqlite";
+    if (parsed->password.empty() && (names_a_file || parsed->path.find('@') == std::string::npos)) {
+      return std::string(url);
+    }
+    // Slashes were forgotten, or stand in the password.
+    if (parsed->password.empty()) return parsed->scheme + ":***";
     // The rest stays as it is written, so that it can be parsed again.
     const std::size_t begin = url.find("//") + 2;
     const std::string_view rest = url.substr(begin);
@@ -171,7 +179,12 @@ std::string without_password(std::string_view url) {
     const std::size_t colon = rest.find(':');
     return fmt::format("{}{}:***{}", url.substr(0, begin), rest.substr(0, colon), rest.substr(at));
   }
-  if (url.find('@') == std::string_view::npos) return std::string(url);
+  // With a colon behind the slashes there may be a password, and be it one whose host was
+  // forgotten.
+  const std::size_t slashes = url.find("://");
+  const bool colon =
+      slashes != std::string_view::npos && url.find(':', slashes + 3) != std::string_view::npos;
+  if (!colon && url.find('@') == std::string_view::npos) return std::string(url);
   return std::string(url.substr(0, url.find(':'))) + ":***";
 }
 

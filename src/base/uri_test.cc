@@ -60,6 +60,23 @@ TEST(StoreUrl, RefusesInASentenceWithoutThePassword) {
   }
 }
 
+// What was meant as a password, and stands where something else is read.
+TEST(StoreUrl, RefusesWithoutWhatMayBeAPassword) {
+  for (const std::string_view text :
+       {"redis://:hunter2", "redis://u:hunter2", "redis://u:hunter2/x@h", "redis://u:hunter2?x@h",
+        "redis://u:hunter2#x@h", "redis://u@h:1:hunter2"}) {
+    const auto parsed = StoreUrl::parse(text);
+    ASSERT_FALSE(parsed) << text;
+    EXPECT_THAT(parsed.error().message, Not(HasSubstr("hunter2"))) << text;
+    EXPECT_EQ(without_password(text), "redis:***") << text;
+  }
+  for (const std::string_view text :
+       {"redis:u:hunter2@h", "redis:/u:hunter2@h", "redis://u:1/hunter2@h"}) {
+    EXPECT_EQ(without_password(text), "redis:***") << text;
+  }
+  EXPECT_EQ(without_password("sqlite:/a@b.db"), "sqlite:/a@b.db");
+}
+
 TEST(StoreUrl, Redacts) {
   EXPECT_EQ(StoreUrl::parse("redis://me:hunter2@h:1/2")->redacted(), "redis://me:***@h:1/2");
   EXPECT_EQ(StoreUrl::parse("redis://:hunter2@[::1]:1")->redacted(), "redis://:***@[::1]:1");

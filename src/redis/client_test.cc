@@ -121,6 +121,19 @@ TEST_F(RedisClientTest, KeepsItsConnection) {
   EXPECT_EQ(client->traffic().bytes_received, kGreeted.size() + 5 * 7);
 }
 
+TEST_F(RedisClientTest, AStopEndsTheWaitForAGreeting) {
+  timeout = std::chrono::hours(1);
+  greeting = "";
+  serve([](int, const std::string&) { return Answer{""}; });
+  io::Timer timer(loop.executor(), std::chrono::milliseconds(50));
+  timer.async_wait([this](const boost::system::error_code&) {
+    stop.request({ErrorCode::deadline, Retry::never, std::nullopt, "the deadline is over"});
+  });
+  const auto answer = call();
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, ErrorCode::deadline);
+}
+
 TEST_F(RedisClientTest, GreetsWithUserPasswordAndDatabase) {
   user = "me";
   password = "s3cret";

@@ -178,6 +178,14 @@ class Connecting(PostgresTest):
                 self.no_secret(self.refused("kv", "put", "--store", url, "k", "v", code=code,
                                             mentions=words))
 
+    def test_a_schema_that_is_not_there_is_not_an_empty_one(self):
+        absent = self.store + "?schema=absent"
+        target = f"sqlite:{self.folder / 'target.db'}"
+        self.load(sample(3), "default", store=target)
+        self.refused("kv", "list", "--store", absent, code=NOT_FOUND, mentions=["absent", "schema="])
+        self.sluice("kv", "sync", "--store", absent, "--to", target, "--delete", "--yes", code=NOT_FOUND)
+        self.assertEqual(len(self.content("default", store=target)), 3)
+
     def test_an_unknown_host_and_a_server_that_is_gone(self):
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))

@@ -4,13 +4,14 @@ import base64
 import json
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
 import unittest
 
-from harness import (DONE, FAILED, INTERRUPTED, NOT_FOUND, ODD_ENTRIES, SOME_FAILED, UNAUTHORIZED, USAGE,
-                     Entry, SluiceTest, by_key, parse_ndjson, sample)
+from harness import (DONE, FAILED, INTERRUPTED, NOT_FOUND, ODD_ENTRIES, SOME_FAILED, THROTTLED, UNAUTHORIZED,
+                     USAGE, Entry, SluiceTest, by_key, parse_ndjson, sample)
 from redis_server import RedisServer, free_port
 
 
@@ -205,6 +206,18 @@ class Refusals(Redis):
         result = self.sluice("kv", "get", "--store", f"redis://127.0.0.1:{free_port()}", "k",
                              "--deadline", "2s", code=6)
         self.assertIn("cannot be reached", result.complaint)
+
+    def test_a_silent_server_is_left_at_the_deadline(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            store = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+            for command in (["kv", "list"], ["kv", "put", "a", "b"], ["kv", "namespace", "list"]):
+                begun = time.monotonic()
+                self.refused(*command, "--store", store, "--deadline", "500ms", code=THROTTLED,
+                             mentions=["deadline"])
+                self.assertLess(time.monotonic() - begun, 5)
+            begun = time.monotonic()
+            self.run_sluice("doctor", "--store", store, "--deadline", "500ms")
+            self.assertLess(time.monotonic() - begun, 5)
 
     def test_a_bad_address(self):
         for url in ("redis:", "redis://a,b", "redis://h/x"):

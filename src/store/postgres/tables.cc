@@ -85,6 +85,15 @@ postgres::Statement Tables::lock_statement() {
   return lock;
 }
 
+io::Task<Result<>> Tables::check_schema(postgres::Connection& connection) {
+  if (!schema_) co_return Result<>{};
+  postgres::Statement statement("SELECT $1::text::regnamespace");  // the server's error says it all
+  statement.text(quoted_identifier(*schema_));
+  auto found = co_await connection.run_one(std::move(statement));
+  if (!found) co_return std::unexpected(std::move(found.error()));
+  co_return Result<>{};
+}
+
 io::Task<Result<bool>> Tables::exists(postgres::Connection& connection, std::string table) {
   if (found_.contains(table)) co_return true;
   std::string columns;
@@ -104,7 +113,12 @@ io::Task<Result<bool>> Tables::exists(postgres::Connection& connection, std::str
     statement.text(table);
     auto rows = co_await connection.run_one(std::move(statement));
     if (!rows) co_return std::unexpected(std::move(rows.error()));
-    if (rows->size() != 1 || !rows->boolean(0, 0)) co_return false;
+    if (rows->size() != 1 || !rows->boolean(0, 0)) {
+      if (auto there = co_await check_schema(connection); !there) {
+        co_return std::unexpected(std::move(there.error()));
+      }
+      co_return false;
+    }
     columns = rows->bytes(0, 1);
     unique_key = rows->boolean(0, 2);
     if (columns == kColumns && unique_key) {

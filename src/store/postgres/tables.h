@@ -34,7 +34,8 @@ class Tables {
   [[nodiscard]] std::optional<std::string> entries(std::string_view namespace_id) const;
   [[nodiscard]] std::string registry() const { return in_schema("sluice_namespaces"); }
 
-  // Whether the table exists; fails when it is no table of entries. Asks the server once.
+  // Whether the table exists; fails when it is no table of entries, or when the schema that was
+  // named does not exist. Asks the server once for a table that is there.
   io::Task<Result<bool>> exists(postgres::Connection& connection, std::string table);
   // Makes it, unless it is there, also when others do the same at this moment.
   io::Task<Result<>> create(postgres::Connection& connection, std::string table);
@@ -61,6 +62,7 @@ class Tables {
  private:
   Tables() = default;
   [[nodiscard]] std::string in_schema(std::string_view name) const;
+  io::Task<Result<>> check_schema(postgres::Connection& connection);
 
   std::optional<std::string> schema_;
   std::string default_table_ = "sluice_kv";
