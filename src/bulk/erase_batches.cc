@@ -39,7 +39,7 @@ io::Task<> EraseBatches::erase_all(Source& source) {
       if (run_.ending()) break;
       batch.keys.append({.key = entry.key});
       if (batch.pages.empty() || batch.pages.back().page != number)
-        batch.pages.push_back({number, 0});
+        batch.pages.push_back({.page = number});
       ++batch.pages.back().entries;
     }
     if (page->entries.empty()) commit();

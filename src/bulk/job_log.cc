@@ -54,6 +54,11 @@ std::string bytes_of(const json::object& object, std::string_view field) {
   return decode_base64(text_of(object, field)).value_or(std::string());
 }
 
+std::string bytes_of(const json::value& value) {
+  if (!value.is_string()) return {};
+  return decode_base64(value.get_string()).value_or(std::string());
+}
+
 std::uint64_t number_of(const json::object& object, std::string_view field) {
   const json::value* value = object.if_contains(field);
   if (value == nullptr) return 0;
@@ -117,6 +122,13 @@ Checkpoint checkpoint_of(const json::object& record) {
                                  .extra = number_of(counts, "extra")};
     if (counts.contains("written")) {
       checkpoint.position.found.written = number_of(counts, "written");
+    }
+  }
+  if (const json::value* ahead = record.if_contains("ahead");
+      ahead != nullptr && ahead->is_array()) {
+    const json::array& places = ahead->get_array();
+    for (std::size_t i = 0; i + 1 < places.size(); i += 2) {
+      checkpoint.position.ahead.add({bytes_of(places[i]), bytes_of(places[i + 1])});
     }
   }
   checkpoint.counts = {.listed = number_of(record, "listed"),
@@ -258,6 +270,14 @@ Result<> JobLog::checkpoint(const Checkpoint& checkpoint, bool synced) {
     }
     record["pieces"] = std::move(pieces);
     record["turn"] = position.turn;
+  }
+  if (!position.ahead.empty()) {
+    json::array places;  // where each stretch begins and ends, by turns
+    for (const auto& [from, to] : position.ahead) {
+      places.emplace_back(armoured(from));
+      places.emplace_back(armoured(to));
+    }
+    record["ahead"] = std::move(places);
   }
   if (position.found != MergeFindings{}) {
     record["found"] = json::object{{"missing", position.found.missing},

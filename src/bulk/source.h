@@ -19,6 +19,8 @@ struct SourcePage {
   store::Block entries;
   std::uint64_t listed = 0;  // entries seen, selected or not
   Position after;            // where the next page begins
+  // The keys that it is the whole of, in a source that gives them in their order. Empty: not known.
+  Stretch stretch;
 };
 
 // Gives pages until the position says `end`. Always `co_await close()` before destroying a source:
