@@ -33,7 +33,8 @@ io::Task<> EraseBatches::erase_all(Source& source) {
       run_.end_early(page.error());
       break;
     }
-    const std::uint64_t number = run_.open_page(page->after, page->listed, page->entries.size());
+    const std::uint64_t number =
+        run_.open_page(page->after, page->listed, page->entries.size(), std::move(page->bytes));
     for (const store::EntryView& entry : page->entries) {
       if (batch.keys.size() >= size_.limit()) co_await send(batch);
       if (run_.ending()) break;

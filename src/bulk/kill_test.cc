@@ -1,5 +1,5 @@
-// Imports and copies that are killed while some of their calls hang, and resumed: the end is the
-// same every time, and nothing is put again but what was under way.
+// Imports, copies and deletions that are killed while some of their calls hang, and resumed: the
+// end is the same every time, and nothing is done again but what was under way.
 #include <rapidcheck.h>
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include <set>
 
 #include "bulk/copy.h"
+#include "bulk/erase.h"
 #include "bulk/import.h"
 #include "bulk/job_test.h"
 
@@ -16,39 +17,30 @@ namespace {
 // What one process does to a store until it is killed.
 struct Life {
   std::mt19937& random;
-  std::uint64_t kill_at = 0;  // the put that it does not survive; 0: it is not killed
+  std::uint64_t kill_at = 0;  // the change that it does not survive; 0: it is not killed
   std::function<void()> die;  // called at that moment
   std::function<bool(const store::EntryView&)> fails;
   bool dead = false;
-  std::uint64_t puts = 0;
-  std::multiset<std::string> under_way;  // values
-  std::map<std::string, int>& allowed;   // how often each value may be put
-  std::map<std::string, int>& times;     // how often it was
+  std::uint64_t calls = 0;
+  std::multiset<std::string> under_way;
+  std::map<std::string, int>& allowed;  // how often each may be done again
+  std::map<std::string, int>& times;    // how often it was done
 };
 
-// A store whose puts end in any order, and some of them never: one that hangs ends with the
-// process.
+// A store whose changes end in any order, and some of them never: one that hangs ends with the
+// process. What a call is about is told apart by its values, or when it deletes by its keys.
 class Hanging : public store::FaultyStore {
  public:
   Hanging(std::unique_ptr<store::Store> below, Life& life)
       : FaultyStore(std::move(below), {}), life_(life) {}
 
   io::Task<Result<store::WriteAnswer>> put(std::span<const store::EntryView> entries) override {
-    if (life_.dead) co_return killed();
-    for (const store::EntryView& entry : entries) life_.under_way.emplace(entry.value);
-    if (++life_.puts == life_.kill_at) kill();
-    const bool hangs = life_.kill_at > 0 && life_.random() % 6 == 0;
-    for (std::uint64_t wait = hangs ? 500 : life_.random() % 10; wait > 0 && !life_.dead; --wait) {
-      co_await io::yield();
-    }
-    // By then all may wait for those that hang.
-    if (hangs && !life_.dead) kill();
-    const bool dies_applied = life_.random() % 2 == 0;
-    if (life_.dead && !dies_applied) co_return killed();
+    std::vector<std::string> names;
+    for (const store::EntryView& entry : entries) names.emplace_back(entry.value);
+    if (!co_await reach(names)) co_return killed();
     std::vector<store::EntryView> good;
     store::WriteAnswer answer;
     for (std::size_t i = 0; i < entries.size(); ++i) {
-      ++life_.times[std::string(entries[i].value)];
       if (life_.fails && life_.fails(entries[i])) {
         answer.failed.push_back({i, {ErrorCode::protocol, Retry::never, std::nullopt, "refused"}});
       } else {
@@ -59,18 +51,44 @@ class Hanging : public store::FaultyStore {
       const auto done = co_await FaultyStore::put(good);
       if (!done) co_return std::unexpected(done.error());
     }
-    if (life_.dead) co_return killed();
-    for (const store::EntryView& entry : entries) {
-      life_.under_way.erase(life_.under_way.find(std::string(entry.value)));
-    }
+    if (!answered(names)) co_return killed();
+    co_return answer;
+  }
+
+  io::Task<Result<store::WriteAnswer>> erase(std::span<const std::string_view> keys) override {
+    const std::vector<std::string> names(keys.begin(), keys.end());
+    if (!co_await reach(names)) co_return killed();
+    auto answer = co_await FaultyStore::erase(keys);
+    if (!answered(names)) co_return killed();
     co_return answer;
   }
 
  private:
+  // A call is on its way. False: it never arrives.
+  io::Task<bool> reach(const std::vector<std::string>& names) {
+    if (life_.dead) co_return false;
+    life_.under_way.insert(names.begin(), names.end());
+    if (++life_.calls == life_.kill_at) kill();
+    const bool hangs = life_.kill_at > 0 && life_.random() % 6 == 0;
+    for (std::uint64_t wait = hangs ? 500 : life_.random() % 10; wait > 0 && !life_.dead; --wait) {
+      co_await io::yield();
+    }
+    // By then all may wait for those that hang.
+    if (hangs && !life_.dead) kill();
+    if (life_.dead && life_.random() % 2 == 0) co_return false;
+    for (const std::string& name : names) ++life_.times[name];
+    co_return true;
+  }
+  // It has been applied. False: nobody learns of it.
+  bool answered(const std::vector<std::string>& names) {
+    if (life_.dead) return false;
+    for (const std::string& name : names) life_.under_way.erase(life_.under_way.find(name));
+    return true;
+  }
   void kill() {
     if (life_.dead) return;
     life_.dead = true;
-    for (const std::string& value : life_.under_way) ++life_.allowed[value];
+    for (const std::string& name : life_.under_way) ++life_.allowed[name];
     life_.die();
   }
   static std::unexpected<Error> killed() {
@@ -231,6 +249,39 @@ TEST_F(KillTest, ACopyPutsNothingAgainButWhatWasUnderWay) {
       if (!options.capabilities.seekable && settings.partitions.prefixes.empty()) {
         RC_ASSERT(std::equal(all.begin(), all.end(), expected.begin()));
       }
+    }
+  });
+  EXPECT_TRUE(held);
+}
+
+TEST_F(KillTest, ADeletionDeletesNothingAgainButWhatWasUnderWay) {
+  const bool held = rc::check("delete", [this] {
+    std::mt19937 random(*rc::gen::arbitrary<std::uint32_t>());
+    settings.concurrency = 2 + random() % 4;
+    settings.batch_size = 1 + random() % 12;
+    settings.partitions = {};
+    backend = store::make_memory_backend(narrow());
+    const std::size_t entries = 1 + random() % 300;
+    fill(entries);
+    Contents expected = contents(*backend);
+    EraseOptions options;
+    options.selection.pattern = "[02468]$";
+    if (random() % 2 == 0) {
+      options.selection.keys_file = folder + "/keys";
+      std::ofstream keys(*options.selection.keys_file);
+      for (const auto& each : expected) keys << each.first << "\n";
+    }
+    // By the spool.
+    if (random() % 2 == 0) options.guard.max_delete = entries;
+    std::erase_if(expected, [](const auto& each) { return (each.first.back() - '0') % 2 == 0; });
+    const auto body = [&](Job& with, store::Store& to) {
+      return loop.run(erase(with, to, options));
+    };
+    const Report report = until_done(random, *backend, body);
+    RC_ASSERT(contents(*backend) == expected);
+    if (options.guard.stands() || options.selection.keys_file) {
+      RC_ASSERT(report.counts.listed == entries);
+      RC_ASSERT(report.counts.done == entries - expected.size());
     }
   });
   EXPECT_TRUE(held);

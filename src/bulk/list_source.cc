@@ -115,13 +115,13 @@ io::Task<Result<SourcePage>> ListSource::next() {
   }
 
   result.listed = page->entries.size();
-  result.stretch = stretch(std::move(from), piece, page->entries);
+  result.keys = stretch(std::move(from), piece, page->entries);
   select(page->entries);
   if (left_) {
     if (page->entries.size() >= *left_) {
       page->entries.truncate(static_cast<std::size_t>(*left_));
-      if (!result.stretch.empty()) {
-        result.stretch.to = place_behind(page->entries[page->entries.size() - 1].key);
+      if (!result.keys.empty()) {
+        result.keys.to = place_behind(page->entries[page->entries.size() - 1].key);
       }
       end_ = true;
     }

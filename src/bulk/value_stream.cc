@@ -36,7 +36,7 @@ class ValueStream {
         break;
       }
       const std::uint64_t number =
-          run_.open_page(page->after, page->listed, page->entries.size(), std::move(page->stretch));
+          run_.open_page(page->after, page->listed, page->entries.size(), std::move(page->keys));
       const bool end = page->after.end;
       if (!page->entries.empty() && page->entries[0].presence == store::Presence::present) {
         co_await hand_over(std::move(page->entries), number);
