@@ -22,6 +22,8 @@ namespace {
 
 constexpr std::string_view kJournalEnding = ".journal";
 constexpr int kMostIdsTried = 100;
+// Seconds that a process may take, by far, between making its journal and writing the header.
+constexpr std::int64_t kBeginning = 60;
 constexpr std::string_view kListingEnding = ".listing";
 
 // A database, with what SQLite may have left beside it.
@@ -425,6 +427,12 @@ void JobFolder::prune(std::int64_t now, std::int64_t seconds) const {
     const bool ended = job.state == JobState::finished || job.state == JobState::failed;
     // What cannot be removed now is tried again by the next job.
     if (ended && job.header.created + seconds < now) (void)remove(job.header.id);
+  }
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator(path_, error)) {
+    const bool journal = file.path().extension() == kJournalEnding;
+    if (!journal || !valid_id(file.path().stem().string())) continue;
+    (void)flow::Journal::remove_unbegun(file.path().string(), now - kBeginning);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <rapidcheck.h>
 
 #include <algorithm>
+#include <ctime>
 #include <random>
 #include <set>
 
@@ -252,6 +253,24 @@ TEST_F(KillTest, ACopyPutsNothingAgainButWhatWasUnderWay) {
     }
   });
   EXPECT_TRUE(held);
+}
+
+TEST_F(KillTest, WhatWasKilledBeforeItHadBegunIsPruned) {
+  ASSERT_TRUE(jobs.create({.command = "x", .identity = "x"}));
+  const std::string empty = folder + "/jobs/20260101-000000-0000.journal";
+  const std::string damaged = folder + "/jobs/20260101-000000-0001.journal";
+  const std::string other = folder + "/jobs/Not an id.journal";
+  std::ofstream(empty).close();
+  std::ofstream(damaged) << "no header\n";
+  std::ofstream(other).close();
+  const std::int64_t now = std::time(nullptr);
+  jobs.prune(now, 1'000'000);
+  EXPECT_TRUE(std::filesystem::exists(empty)) << "it may be about to begin";
+  jobs.prune(now + 120, 1'000'000);
+  EXPECT_FALSE(std::filesystem::exists(empty));
+  EXPECT_TRUE(std::filesystem::exists(damaged));
+  EXPECT_TRUE(std::filesystem::exists(other));
+  EXPECT_EQ(jobs.list().size(), 1u);
 }
 
 TEST_F(KillTest, ADeletionDeletesNothingAgainButWhatWasUnderWay) {
