@@ -1,6 +1,7 @@
 #include "bulk/copy.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "bulk/job_run.h"
@@ -15,10 +16,13 @@ io::Task<Report> copy(Job& job, store::Store& from, store::Store& to, CopyOption
   Job halved = job;
   halved.settings.in_flight_bytes = std::max<std::size_t>(1, job.settings.in_flight_bytes / 2);
   JobRun run(halved, "copied");
+  const std::size_t batch =
+      std::min(job.settings.batch_size.value_or(SIZE_MAX), to.capabilities().put_entries);
   auto source = open_source(job, from,
                             {.selection = options.selection,
                              .values = true,
                              .start = run.start().position,
+                             .page_keys = batch,
                              .selected_before = run.start().counts.selected});
   if (!source) {
     run.end_early(source.error());

@@ -48,6 +48,7 @@ class Eraser {
                        {.selection = options_.selection,
                         .values = false,
                         .start = start.position,
+                        .page_keys = batches_.batch_size(),
                         .selected_before = start.counts.selected});
   }
 

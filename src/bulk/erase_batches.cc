@@ -33,13 +33,14 @@ io::Task<> EraseBatches::erase_all(Source& source) {
       run_.end_early(page.error());
       break;
     }
-    const std::uint64_t number = run_.open_page(page->after, page->listed, page->entries.size());
+    const std::uint64_t number =
+        run_.open_page(page->after, page->listed, page->entries.size(), std::move(page->bytes));
     for (const store::EntryView& entry : page->entries) {
       if (batch.keys.size() >= size_.limit()) co_await send(batch);
       if (run_.ending()) break;
       batch.keys.append({.key = entry.key});
       if (batch.pages.empty() || batch.pages.back().page != number)
-        batch.pages.push_back({number, 0});
+        batch.pages.push_back({.page = number});
       ++batch.pages.back().entries;
     }
     if (page->entries.empty()) commit();

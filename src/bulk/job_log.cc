@@ -22,6 +22,8 @@ namespace {
 
 constexpr std::string_view kJournalEnding = ".journal";
 constexpr int kMostIdsTried = 100;
+// Seconds that a process may take, by far, between making its journal and writing the header.
+constexpr std::int64_t kBeginning = 60;
 constexpr std::string_view kListingEnding = ".listing";
 
 // A database, with what SQLite may have left beside it.
@@ -52,6 +54,11 @@ std::string text_of(const json::object& object, std::string_view field) {
 
 std::string bytes_of(const json::object& object, std::string_view field) {
   return decode_base64(text_of(object, field)).value_or(std::string());
+}
+
+std::string bytes_of(const json::value& value) {
+  if (!value.is_string()) return {};
+  return decode_base64(value.get_string()).value_or(std::string());
 }
 
 std::uint64_t number_of(const json::object& object, std::string_view field) {
@@ -117,6 +124,13 @@ Checkpoint checkpoint_of(const json::object& record) {
                                  .extra = number_of(counts, "extra")};
     if (counts.contains("written")) {
       checkpoint.position.found.written = number_of(counts, "written");
+    }
+  }
+  if (const json::value* ahead = record.if_contains("ahead");
+      ahead != nullptr && ahead->is_array()) {
+    const json::array& places = ahead->get_array();
+    for (std::size_t i = 0; i + 1 < places.size(); i += 2) {
+      checkpoint.position.ahead.add({bytes_of(places[i]), bytes_of(places[i + 1])});
     }
   }
   checkpoint.counts = {.listed = number_of(record, "listed"),
@@ -258,6 +272,14 @@ Result<> JobLog::checkpoint(const Checkpoint& checkpoint, bool synced) {
     }
     record["pieces"] = std::move(pieces);
     record["turn"] = position.turn;
+  }
+  if (!position.ahead.empty()) {
+    json::array places;  // where each stretch begins and ends, by turns
+    for (const auto& [from, to] : position.ahead) {
+      places.emplace_back(armoured(from));
+      places.emplace_back(armoured(to));
+    }
+    record["ahead"] = std::move(places);
   }
   if (position.found != MergeFindings{}) {
     record["found"] = json::object{{"missing", position.found.missing},
@@ -407,6 +429,12 @@ void JobFolder::prune(std::int64_t now, std::int64_t seconds) const {
     const bool ended = job.state == JobState::finished || job.state == JobState::failed;
     // What cannot be removed now is tried again by the next job.
     if (ended && job.header.created + seconds < now) (void)remove(job.header.id);
+  }
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator(path_, error)) {
+    const bool journal = file.path().extension() == kJournalEnding;
+    if (!journal || !valid_id(file.path().stem().string())) continue;
+    (void)flow::Journal::remove_unbegun(file.path().string(), now - kBeginning);
   }
 }
 

@@ -97,7 +97,7 @@ class JobFolder {
   Result<JobSummary> show(std::string_view id) const;
   // Removes a job that does not run, with the files beside its journal.
   Result<> remove(std::string_view id) const;
-  // Removes what has ended more than `seconds` ago.
+  // Removes what has ended more than `seconds` ago, and what was killed before it had begun.
   void prune(std::int64_t now, std::int64_t seconds) const;
 
  private:

@@ -1,5 +1,6 @@
 #include "bulk/job_run.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice::bulk {
@@ -40,19 +41,21 @@ JobRun::JobRun(Job& job, std::string_view verb)
   if (start_.spooled) done_.total = start_.counts.selected;
 }
 
-std::uint64_t JobRun::open_page(Position after, std::uint64_t listed, std::uint64_t selected) {
+std::uint64_t JobRun::open_page(Position after, std::uint64_t listed, std::uint64_t selected,
+                                Stretch stretch) {
   const Counts found = start_.spooled ? Counts{} : Counts{.listed = listed, .selected = selected};
   listed_.count += found.listed;
   matched_.count += found.selected;
   counts_ += found;
-  return watermark_.open(std::move(after), selected, found);
+  return watermark_.open(std::move(after), selected, found, std::move(stretch));
 }
 
-void JobRun::settle(std::uint64_t page, const Counts& ended, std::vector<FailedKey> failed) {
+void JobRun::settle(std::uint64_t page, const Counts& ended, std::vector<FailedKey> failed,
+                    const Stretch& stretch) {
   counts_ += ended;
   done_.count += ended.done;
   failed_.count += ended.failed;
-  watermark_.settle(page, ended, std::move(failed));
+  watermark_.settle(page, ended, std::move(failed), stretch);
 }
 
 void JobRun::note_skipped(std::string_view key) {
@@ -159,6 +162,8 @@ Report JobRun::finish() {
 void settle_batch(JobRun& run, const std::vector<PageRun>& pages,
                   const std::vector<Ending>& endings, const std::vector<store::KeyFailure>& reasons,
                   const std::function<std::string_view(std::size_t)>& key) {
+  const bool whole = std::ranges::find(endings, Ending::open) == endings.end();
+  if (!whole) run.hold_ahead();
   std::size_t next = 0;
   for (const PageRun& part : pages) {
     Counts ended;
@@ -183,7 +188,7 @@ void settle_batch(JobRun& run, const std::vector<PageRun>& pages,
         failed.push_back({std::string(key(reason.index)), reason.error});
       }
     }
-    run.settle(part.page, ended, std::move(failed));
+    run.settle(part.page, ended, std::move(failed), whole ? part.stretch : Stretch{});
   }
 }
 

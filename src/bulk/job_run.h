@@ -37,10 +37,20 @@ class JobRun {
   // show deleted keys): it is counted in the checkpoint even where the watermark has not passed it.
   void done_is_gone() { done_is_gone_ = true; }
 
-  // The source has given a page. Returns its number.
-  std::uint64_t open_page(Position after, std::uint64_t listed, std::uint64_t selected);
-  // Entries of a page have ended.
-  void settle(std::uint64_t page, const Counts& ended, std::vector<FailedKey> failed = {});
+  // The source has given a page. Returns its number. With a `stretch` (see Watermark), what ends of
+  // it before its turn need not be done again by a resumed job.
+  std::uint64_t open_page(Position after, std::uint64_t listed, std::uint64_t selected,
+                          Stretch stretch = {});
+  // Entries of a page have ended: all of its `stretch`, if there is one.
+  void settle(std::uint64_t page, const Counts& ended, std::vector<FailedKey> failed = {},
+              const Stretch& stretch = {});
+  // The part of the source that an open page is.
+  [[nodiscard]] const Stretch& stretch(std::uint64_t page) const {
+    return watermark_.stretch(page);
+  }
+  // A batch has ended in part, and the run with it: what it had twice may have been done out of
+  // order, so nothing more is taken to be ahead.
+  void hold_ahead() { watermark_.hold_ahead(); }
 
   // Remembers a key that was skipped, for the report; only the first few.
   void note_skipped(std::string_view key);
@@ -109,6 +119,7 @@ class JobRun {
 struct PageRun {
   std::uint64_t page = 0;
   std::size_t entries = 0;
+  Stretch stretch;  // exactly these, and what has ended before; empty: not known
 };
 
 // Settles a batch whose entries ended as `endings` tells, page by page. `key` gives an entry's key,

@@ -12,6 +12,14 @@ constexpr std::uint64_t kLeastPage = 10;
 // More pieces than this gain little: the work on the entries takes longer than their listing.
 constexpr std::size_t kMostAutomaticPieces = 8;
 
+// The place in the order of keys from which on the next page lists.
+std::string place_to_begin(const PieceLister& lister) {
+  const std::string& last_key = lister.place().last_key;
+  if (!last_key.empty()) return place_behind(last_key);
+  const Piece& piece = lister.piece();
+  return piece.after.empty() ? piece.prefix : place_behind(piece.after);
+}
+
 }  // namespace
 
 ListSource::ListSource(Job& job, store::Store& store, Filter filter, std::optional<KeySet> keys,
@@ -64,9 +72,11 @@ io::Task<Result<>> ListSource::begin() {
   co_return Result<>();
 }
 
-// With nothing to filter, --limit tells how much of a page is wanted.
+// With nothing to filter, --limit tells how much of a page is wanted. But the pages of several
+// pieces are full ones: which entries come before the limit is reached must not depend on where a
+// job was interrupted. And beyond its start, a resumed one may have to list much that has ended.
 std::size_t ListSource::page_limit() const {
-  if (!left_ || !takes_all_) return 0;
+  if (!left_ || !takes_all_ || in_pieces_ || !start_.ahead.empty()) return 0;
   return static_cast<std::size_t>(
       std::min<std::uint64_t>(std::max(*left_, kLeastPage), store_.capabilities().list_page));
 }
@@ -90,6 +100,7 @@ io::Task<Result<SourcePage>> ListSource::next() {
     co_return result;
   }
   PieceLister& piece = pieces_[turn_];
+  std::string from = place_to_begin(piece);
   auto page = co_await piece.next(page_limit());
   if (!page) {
     end_ = true;
@@ -104,10 +115,14 @@ io::Task<Result<SourcePage>> ListSource::next() {
   }
 
   result.listed = page->entries.size();
+  result.keys = stretch(std::move(from), piece, page->entries);
   select(page->entries);
   if (left_) {
     if (page->entries.size() >= *left_) {
       page->entries.truncate(static_cast<std::size_t>(*left_));
+      if (!result.keys.empty()) {
+        result.keys.to = place_behind(page->entries[page->entries.size() - 1].key);
+      }
       end_ = true;
     }
     *left_ -= page->entries.size();
@@ -131,11 +146,28 @@ void ListSource::select(store::Block& entries) {
       return filter_.matches(entry.key, entry.metadata) && (!keys_ || keys_->contains(entry.key));
     });
   }
+  if (!start_.ahead.empty()) {
+    entries.retain(
+        [&](const store::EntryView& entry) { return !start_.ahead.contains(entry.key); });
+  }
   if (given_) {
     entries.retain([&](const store::EntryView& entry) {
       return given_->insert(KeySet::hash(entry.key)).second;
     });
   }
+}
+
+Stretch ListSource::stretch(std::string from, const PieceLister& piece,
+                            const store::Block& listed) const {
+  const store::Capabilities& can = store_.capabilities();
+  if (!can.ordered || can.repeats_keys || listed.empty()) return {};
+  // A page that is not in order all the same: nothing of it is left out by a resumed job.
+  std::string_view before;
+  for (const store::EntryView& entry : listed) {
+    if (before.data() == nullptr ? entry.key < from : entry.key <= before) return {};
+    before = entry.key;
+  }
+  return {.from = std::move(from), .to = place_behind(piece.place().last_key)};
 }
 
 Position ListSource::position() const {

@@ -15,7 +15,7 @@ namespace sluice::bulk {
 
 // Lists the pieces that the partitions ask for side by side, and gives their pages by turns: the
 // order of the entries depends on the store and the partitions only, not on which answer came
-// first.
+// first. A resumed one passes over what has ended ahead of its start.
 class ListSource : public Source {
  public:
   // `keys`: only these, in addition to what the filter asks.
@@ -35,6 +35,8 @@ class ListSource : public Source {
   [[nodiscard]] std::size_t page_limit() const;
   void select(store::Block& entries);
   [[nodiscard]] Position position() const;
+  [[nodiscard]] Stretch stretch(std::string from, const PieceLister& piece,
+                                const store::Block& listed) const;
 
   Job& job_;
   store::Store& store_;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "bulk/stretches.h"
 
 namespace sluice::bulk {
 
@@ -39,7 +40,7 @@ struct MergeFindings {
   friend bool operator==(const MergeFindings&, const MergeFindings&) = default;
 };
 
-// A place in the source of a job, behind a whole page of it.
+// A place in the source of a job, behind a whole page of it, and what has ended beyond that.
 struct Position {
   struct OfPiece {
     Piece piece;
@@ -54,6 +55,8 @@ struct Position {
   std::uint64_t offset = 0;  // of a file: the bytes read (of a merge: of the spool, written) so far
   MergeFindings found;       // of a merge
   bool end = false;          // nothing comes after it
+  // Its entries have ended too. Of a source with an order only: a resumed one passes over them.
+  Stretches ahead;
 };
 
 // What became of the entries. Once a job is complete, selected = done + failed + skipped.
@@ -83,7 +86,13 @@ struct FailedKey {
 };
 
 // Follows the pages of a source, which are opened in order and whose entries end in any order, and
-// tells the position up to which everything has ended. Pure.
+// tells the position up to which everything has ended, and what has ended ahead of it: one entry
+// that takes long must not have all behind it done again by a resumed job. Pure.
+//
+// Guarantee: an entry is never ahead while one that was opened before it, and ended before it, is
+// neither ahead nor passed, unless that one had no stretch. So if a key comes twice in a file, and
+// the later entry is begun when the earlier one has ended, no resumed job puts the earlier one
+// again and leaves out the later one.
 //
 // Invariant: pages_ holds, in order, the pages behind the watermark; the first one has entries that
 // have not ended, or `advance` has not been called since they did.
@@ -98,13 +107,24 @@ class Watermark {
   };
 
   // A page of `entries` that are to be done; `after` is the position behind it, and `found`
-  // (listed, selected) is counted when the watermark passes it. Returns the page's number.
-  std::uint64_t open(Position after, std::uint64_t entries, const Counts& found);
-  // Of the page, `ended.done + ended.failed + ended.skipped` more entries have ended.
-  void settle(std::uint64_t page, const Counts& ended, std::vector<FailedKey> failed = {});
-  // Moves over the pages in front that have ended. True if the position has moved; `passed` is what
-  // became of their entries.
+  // (listed, selected) is counted when the watermark passes it. `stretch` is the part of the source
+  // that the page is, if the source has an order. Returns the page's number.
+  std::uint64_t open(Position after, std::uint64_t entries, const Counts& found,
+                     Stretch stretch = {});
+  // Of the page, `ended.done + ended.failed + ended.skipped` more entries have ended: those in
+  // `stretch`, of which none is left then. Without one they are ahead only when the page is.
+  void settle(std::uint64_t page, const Counts& ended, std::vector<FailedKey> failed = {},
+              const Stretch& stretch = {});
+  // Keeps nothing more ahead: entries have ended out of their order.
+  void hold_ahead() { held_ = true; }
+  // Moves over the pages in front that have ended. True if the position has moved, or what is ahead
+  // of it; `passed` is what became of the entries before it and, but for `listed`, of those ahead:
+  // their pages are listed again by a resumed job.
   bool advance(Passed& passed);
+  // The part of the source that an open page is.
+  [[nodiscard]] const Stretch& stretch(std::uint64_t page) const {
+    return pages_.at(page - first_page_).stretch;
+  }
 
   // The failed keys of the pages that `advance` has not passed, when the run is over.
   std::vector<FailedKey> take_failed();
@@ -115,12 +135,22 @@ class Watermark {
   struct PageState {
     Position after;
     std::uint64_t open_entries = 0;
-    Counts counts;
+    Stretch stretch;
+    Counts counts;  // without what is ahead
     std::vector<FailedKey> failed;
   };
+  bool keep_ahead(std::uint64_t page, const Stretch& stretch);
+  void keep_page_ahead(std::uint64_t page);
+
   std::deque<PageState> pages_;
   std::uint64_t first_page_ = 0;  // the number of pages_.front()
   Position position_;
+  Passed ahead_;        // what became of the entries that have come to be ahead since `advance`
+  bool moved_ = false;  // something has
+  bool held_ = false;
+  // There was no room for a part of this page or of one before it: until the watermark has passed
+  // it, no other part is kept, as the guarantee demands.
+  std::optional<std::uint64_t> left_out_;
 };
 
 }  // namespace sluice::bulk

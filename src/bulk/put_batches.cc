@@ -44,35 +44,61 @@ bool PutBatches::has_room(const store::EntryView& entry) const {
   return batcher_.fits(weight(entry));
 }
 
-void PutBatches::append(const store::EntryView& entry, std::uint64_t page) {
+void PutBatches::append(const store::EntryView& entry, std::uint64_t page, std::string_view from,
+                        std::string_view to) {
   batcher_.add(weight(entry));
   batch_.entries.append(entry);
-  if (batch_.pages.empty() || batch_.pages.back().page != page) batch_.pages.push_back({page, 0});
+  if (batch_.pages.empty() || batch_.pages.back().page != page) {
+    batch_.pages.push_back({.page = page, .stretch = {.from = std::string(from), .to = {}}});
+  }
   ++batch_.pages.back().entries;
+  batch_.pages.back().stretch.to.assign(to);
 }
 
-io::Task<> PutBatches::add(const store::EntryView& entry, std::uint64_t page) {
+io::Task<> PutBatches::add(const store::EntryView& entry, std::uint64_t page, std::string_view from,
+                           std::string_view to) {
   if (!has_room(entry)) co_await send();
-  if (!run_.ending()) append(entry, page);
+  if (!run_.ending()) append(entry, page, from, to);
 }
 
 io::Task<Result<>> PutBatches::take(ValueBatch& batch) {
-  settle_batch(run_, batch.pages, batch.endings, batch.reasons,
-               [&](std::size_t index) { return batch.entries[index].key; });
+  std::ranges::sort(batch.reasons, {}, &store::KeyFailure::index);
+  auto reason = batch.reasons.begin();
   std::size_t next = 0;
   for (const PageRun& part : batch.pages) {
     for (const std::size_t end = next + part.entries; next < end; ++next) {
-      if (batch.endings[next] != Ending::open) continue;
       const store::EntryView& entry = batch.entries[next];
-      if (has_room(entry)) {
-        append(entry, part.page);
+      move_to(part.page, entry.key);
+      if (batch.endings[next] == Ending::open) {
+        if (has_room(entry)) {
+          append(entry, part.page, from_, to_);
+        } else {
+          co_await add(entry, part.page, from_, to_);
+        }
+      } else if (batch.endings[next] == Ending::failed) {
+        std::vector<FailedKey> failed;
+        failed.push_back({std::string(entry.key), std::move((reason++)->error)});
+        run_.settle(part.page, {.failed = 1}, std::move(failed), {from_, to_});
       } else {
-        co_await add(entry, part.page);
+        run_.settle(part.page, {.skipped = 1}, {}, {from_, to_});
       }
+      from_.swap(to_);
       if (run_.ending()) co_return Result<>();
     }
   }
   co_return run_.commit();
+}
+
+// Sets from_ and to_ for the next entry of the source of values.
+void PutBatches::move_to(std::uint64_t page, std::string_view key) {
+  if (page_ != page) {
+    page_ = page;
+    const Stretch& stretch = run_.stretch(page);
+    ordered_ = !stretch.empty();
+    from_ = stretch.from;
+  }
+  to_.clear();
+  if (ordered_) to_.append(key).push_back('\0');
 }
 
 io::Task<> PutBatches::finish() {

@@ -19,6 +19,9 @@ class KeysSource : public Source {
       : feed_(std::move(feed)),
         filter_(std::move(filter)),
         path_(*options.selection.keys_file),
+        page_keys_(options.page_keys),
+        ahead_(options.start.ahead),
+        offset_(options.start.offset),
         end_(options.start.end) {
     if (options.selection.limit) {
       left_ =
@@ -31,15 +34,14 @@ class KeysSource : public Source {
     SourcePage page;
     page.after.end = true;
     if (end_) co_return page;
-    auto piece = co_await feed_->next();
-    if (!piece) co_return std::unexpected(piece.error());
-    // A list of keys with something wrong in it may be the wrong file.
-    if (!piece->records.bad.empty()) co_return bad_key(path_, piece->records.bad.front());
-    end_ = piece->end;
-    page.listed = piece->records.entries.size();
-    page.entries = std::move(piece->records.entries);
-    page.entries.retain(
-        [&](const store::EntryView& entry) { return filter_.matches(entry.key, ""); });
+    page.bytes.from = place_at(offset_);
+    // Full pages, whatever was read at once: when they are as long as a batch, a run that is killed
+    // repeats what was under way and no more.
+    do {
+      if (auto read = co_await read_on(); !read) co_return std::unexpected(read.error());
+      take(page);
+    } while (page_keys_ > 0 && page.entries.size() < page_keys_ && !end_);
+    page.bytes.to = place_at(offset_);
     if (left_) {
       if (page.entries.size() >= *left_) {
         page.entries.truncate(static_cast<std::size_t>(*left_));
@@ -47,7 +49,7 @@ class KeysSource : public Source {
       }
       *left_ -= page.entries.size();
     }
-    page.after.offset = piece->records.end;
+    page.after.offset = offset_;
     page.after.end = end_;
     co_return page;
   }
@@ -56,9 +58,42 @@ class KeysSource : public Source {
   [[nodiscard]] bool knows_metadata() const override { return false; }
 
  private:
+  // Reads the next piece of the file when the last one is used up.
+  io::Task<Result<>> read_on() {
+    if (next_ < piece_.records.entries.size()) co_return Result<>();
+    auto piece = co_await feed_->next();
+    if (!piece) co_return std::unexpected(piece.error());
+    // A list of keys with something wrong in it may be the wrong file.
+    if (!piece->records.bad.empty()) co_return bad_key(path_, piece->records.bad.front());
+    piece_ = std::move(*piece);
+    next_ = 0;
+    co_return Result<>();
+  }
+
+  // Moves keys of the piece to the page, until that is full.
+  void take(SourcePage& page) {
+    const Records& records = piece_.records;
+    const std::size_t all = records.entries.size();
+    while (next_ < all && (page_keys_ == 0 || page.entries.size() < page_keys_)) {
+      const store::EntryView& entry = records.entries[next_];
+      offset_ = records.ends[next_++];
+      ++page.listed;
+      const bool ended_before = !ahead_.empty() && ahead_.contains(place_at(offset_ - 1));
+      if (filter_.matches(entry.key, "") && !ended_before) page.entries.append(entry);
+    }
+    if (next_ < all) return;
+    offset_ = records.end;
+    end_ = piece_.end;
+  }
+
   std::unique_ptr<RecordFeed> feed_;
   Filter filter_;
   std::string path_;
+  std::size_t page_keys_;
+  Stretches ahead_;
+  RecordFeed::Piece piece_;
+  std::size_t next_ = 0;               // of piece_: the first entry of the next page
+  std::uint64_t offset_;               // behind what has been given
   std::optional<std::uint64_t> left_;  // of --limit
   bool end_;
 };

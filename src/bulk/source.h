@@ -19,6 +19,10 @@ struct SourcePage {
   store::Block entries;
   std::uint64_t listed = 0;  // entries seen, selected or not
   Position after;            // where the next page begins
+  // What the page is the whole of: by keys, in a listing in their order; by bytes, in a file.
+  // Empty: not known. A resumed source passes over what has ended ahead of its start.
+  Stretch keys;
+  Stretch bytes;
 };
 
 // Gives pages until the position says `end`. Always `co_await close()` before destroying a source:
@@ -39,6 +43,7 @@ struct SourceOptions {
   bool keeps_order =
       false;       // list in one piece, in the store's order, unless partitions are asked for
   Position start;  // where to go on; default: the beginning
+  std::size_t page_keys = 0;  // of a file of keys: that are given on one page; 0: as they come
   std::uint64_t selected_before = 0;  // of a resumed job: counts against --limit
 };
 

@@ -27,6 +27,7 @@ class SpoolSource : public Source {
         page_keys_(page_keys),
         offset_(start.offset > 0 ? start.offset : kMagic.size()),
         found_(start.found),
+        ahead_(start.ahead),
         end_(start.end) {}
   ~SpoolSource() override { ::close(file_); }
   SpoolSource(const SpoolSource&) = delete;
@@ -39,6 +40,7 @@ class SpoolSource : public Source {
  private:
   Result<SourcePage> read_page() {
     SourcePage page;
+    page.bytes.from = place_at(offset_);
     while (!end_ && page.entries.size() < page_keys_) {
       std::uint32_t size = 0;
       if (!has(sizeof size)) {
@@ -55,11 +57,15 @@ class SpoolSource : public Source {
         if (auto more = fill(); !more) return std::unexpected(more.error());
       }
       if (!has(sizeof size + size)) return truncated();
-      page.entries.append({.key = std::string_view(buffer_).substr(at_ + sizeof size, size)});
+      // Of a resumed job: what had ended ahead of its start does not come again.
+      if (ahead_.empty() || !ahead_.contains(place_at(offset_))) {
+        page.entries.append({.key = std::string_view(buffer_).substr(at_ + sizeof size, size)});
+      }
       at_ += sizeof size + size;
       offset_ += sizeof size + size;
     }
     // The keys were counted as listed when they were matched.
+    page.bytes.to = place_at(offset_);
     page.after.offset = offset_;
     page.after.found = found_;
     page.after.end = end_;
@@ -97,6 +103,7 @@ class SpoolSource : public Source {
   std::size_t at_ = 0;        // the next unread byte of buffer_
   std::uint64_t offset_ = 0;  // its place in the file
   MergeFindings found_;       // of the merge that has filled the spool
+  Stretches ahead_;
   bool end_;
 };
 

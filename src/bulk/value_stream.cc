@@ -35,7 +35,8 @@ class ValueStream {
         run_.end_early(page.error());
         break;
       }
-      const std::uint64_t number = run_.open_page(page->after, page->listed, page->entries.size());
+      const std::uint64_t number =
+          run_.open_page(page->after, page->listed, page->entries.size(), std::move(page->keys));
       const bool end = page->after.end;
       if (!page->entries.empty() && page->entries[0].presence == store::Presence::present) {
         co_await hand_over(std::move(page->entries), number);
@@ -45,7 +46,7 @@ class ValueStream {
           if (run_.ending()) break;
           wanted.keys.append(entry);
           if (wanted.pages.empty() || wanted.pages.back().page != number)
-            wanted.pages.push_back({number, 0});
+            wanted.pages.push_back({.page = number});
           ++wanted.pages.back().entries;
         }
         // Lets the sink move the watermark over a page with nothing in it.
@@ -162,7 +163,7 @@ class ValueStream {
       ValueBatch batch;
       batch.entries.assign(entries.begin(), entries.end());
       batch.endings.assign(batch.entries.size(), Ending::open);
-      batch.pages.push_back({page, batch.entries.size()});
+      batch.pages.push_back({.page = page, .entries = batch.entries.size()});
       batch.blocks.push_back(std::move(entries));
       if (auto taken = co_await sink_(batch); !taken) {
         run_.end_early(taken.error());

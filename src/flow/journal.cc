@@ -124,6 +124,12 @@ Result<Journal> Journal::create(const std::string& path, std::string_view header
   if (file.descriptor < 0)
     return std::unexpected(system_error(errno, fmt::format("create {}", path)));
   if (auto locked = lock(file.descriptor, path); !locked) return std::unexpected(locked.error());
+  // Another process may have taken it for one that was left behind (remove_unbegun), if this one
+  // was held up before it had the lock.
+  struct stat status{};
+  if (::fstat(file.descriptor, &status) != 0 || status.st_nlink == 0) {
+    return fail(ErrorCode::conflict, "create {}: it was removed meanwhile", path);
+  }
   Journal journal(path, std::exchange(file.descriptor, -1));
   if (auto wrote = io::write_all(journal.file_, path, frame(fmt::format("{}{}", kMagic, header)));
       !wrote) {
@@ -159,6 +165,24 @@ Result<Journal::Peek> Journal::peek(const std::string& path,
     return std::unexpected(good.error());
   }
   return peek;
+}
+
+bool Journal::remove_unbegun(const std::string& path, std::int64_t before) {
+  const File file{::open(path.c_str(), O_RDWR | O_CLOEXEC)};
+  struct stat status{};
+  if (file.descriptor < 0 || !lock(file.descriptor, path) ||
+      ::fstat(file.descriptor, &status) != 0) {
+    return false;
+  }
+  if (!S_ISREG(status.st_mode) || status.st_mtime >= before ||
+      status.st_size > static_cast<off_t>(kLongestRecord)) {
+    return false;
+  }
+  std::string text(static_cast<std::size_t>(status.st_size), '\0');
+  const ssize_t got = ::pread(file.descriptor, text.data(), text.size(), 0);
+  // A whole line is a header, be it damaged: that is not removed without being asked.
+  if (got != status.st_size || text.find('\n') != std::string::npos) return false;
+  return ::unlink(path.c_str()) == 0;
 }
 
 Result<> Journal::append(std::string_view record) {

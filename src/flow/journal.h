@@ -38,6 +38,11 @@ class Journal {
   static Result<Peek> peek(const std::string& path,
                            const std::function<void(std::string_view record)>& read);
 
+  // Removes the file at `path` if `create` was killed before it had written the whole header:
+  // nothing was done then, and nothing can open it. Only if nobody has it open and it was last
+  // written before `before` (seconds since 1970). Whether it was removed.
+  static bool remove_unbegun(const std::string& path, std::int64_t before);
+
   Journal(Journal&& other) noexcept;
   Journal& operator=(Journal&&) = delete;
   ~Journal();

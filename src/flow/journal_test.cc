@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -151,6 +152,29 @@ TEST_F(JournalTest, OneAtATimeHasItOpen) {
   }
   peek = Journal::peek(path, [](std::string_view) {});
   EXPECT_FALSE(peek->in_use);
+}
+
+TEST_F(JournalTest, WhatWasKilledBeforeItsHeaderIsRemovedAndNothingElse) {
+  const std::int64_t later = std::time(nullptr) + 60;
+  std::string whole;
+  {
+    auto held = Journal::create(path, "header");
+    ASSERT_TRUE(held);
+    EXPECT_FALSE(Journal::remove_unbegun(path, later)) << "it is in use";
+    std::ifstream file(path, std::ios::binary);
+    whole.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  EXPECT_FALSE(Journal::remove_unbegun(path, later)) << "it has a header";
+  whole[3] ^= 1;
+  write(whole);
+  EXPECT_FALSE(Journal::remove_unbegun(path, later)) << "it is damaged, which is to be told";
+  for (std::size_t size = 0; size < whole.size(); size += 5) {
+    write(whole.substr(0, size));
+    EXPECT_FALSE(Journal::remove_unbegun(path, later - 120)) << "it may be about to begin";
+    EXPECT_TRUE(Journal::remove_unbegun(path, later)) << size;
+    EXPECT_FALSE(std::filesystem::exists(path));
+  }
+  EXPECT_FALSE(Journal::remove_unbegun(path, later));
 }
 
 TEST_F(JournalTest, DoesNotOverwrite) {
