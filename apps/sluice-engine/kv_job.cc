@@ -184,7 +184,7 @@ Result<> KvJob::open_journal() {
   if (!id && invocation_.on("resume")) {
     id = folder.find_unfinished(identity);
     if (!id) {
-      if (auto checked = look_for_another(folder); !checked) return checked;
+      if (auto checked = look_for_another(folder, identity); !checked) return checked;
     }
   }
   if (id) {
@@ -225,13 +225,18 @@ Result<> KvJob::open_journal() {
 
 // There is nothing to resume. Perhaps there is a job that differs in what it was asked for only:
 // the user should know that this one is not its continuation.
-Result<> KvJob::look_for_another(const bulk::JobFolder& folder) {
+Result<> KvJob::look_for_another(const bulk::JobFolder& folder, const std::string& identity) {
   std::error_code ignored;
   const std::string output = plan_.output.empty()
                                  ? std::string()
                                  : std::filesystem::absolute(plan_.output, ignored).string();
   const std::string place = place_of(invocation_, plan_);
   for (const bulk::JobSummary& job : folder.list()) {
+    if (job.state == bulk::JobState::running && job.header.identity == identity) {
+      return fail(ErrorCode::conflict,
+                  "job {} does this already, in another process: wait for it, or stop that one",
+                  job.header.id);
+    }
     if (job.state != bulk::JobState::unfinished) continue;
     if (!output.empty() && job.header.output == output) {
       return fail(

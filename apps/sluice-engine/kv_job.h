@@ -66,7 +66,7 @@ class KvJob {
  private:
   KvJob(Context& context, const Invocation& invocation, JobPlan plan);
   Result<> open_journal();
-  Result<> look_for_another(const bulk::JobFolder& folder);
+  Result<> look_for_another(const bulk::JobFolder& folder, const std::string& identity);
   void tell(const bulk::Report& report, double seconds, const store::WireStats& wire);
   [[nodiscard]] boost::json::object report_object(const bulk::Report& report, double seconds,
                                                   const store::WireStats& wire) const;

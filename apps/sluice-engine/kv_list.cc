@@ -115,7 +115,7 @@ io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
   if (!how.table && !report.ended_early) writer.end(buffer);
   co_await close_output(**output, std::move(buffer), report);
   co_await (*job)->hide_progress();
-  if (more) {
+  if (more && !report.ended_early) {
     context.console.say(
         "stopped after {} entries: there are more (--all lists every entry, --limit N so many)",
         format_count(kStandardLimit));

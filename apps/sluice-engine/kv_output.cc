@@ -31,7 +31,9 @@ Result<std::unique_ptr<bulk::Output>> open_output(Context& context, const Invoca
 io::Task<> close_output(bulk::Output& output, std::string rest, bulk::Report& report,
                         bool resumable) {
   Result<> closed;
-  if (!report.ended_early && !rest.empty()) closed = co_await output.write(std::move(rest));
+  // What has been received is written also when the run has ended early: on stdout it is all there
+  // is.
+  if (!rest.empty()) closed = co_await output.write(std::move(rest));
   if (closed && !report.ended_early) {
     closed = co_await output.complete();
   } else if (closed) {

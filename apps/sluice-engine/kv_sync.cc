@@ -19,6 +19,9 @@ void tell(Console& console, const bulk::MergeFindings& found, const bulk::Report
   std::string line = fmt::format("{} missing, {} different, {} equal; only in the target: {}",
                                  format_count(found.missing), format_count(found.different),
                                  format_count(found.equal), format_count(found.extra));
+  if (found.expiring > 0) {
+    line += fmt::format("; about to expire, passed over: {}", format_count(found.expiring));
+  }
   if (found.extra > 0 && !deletes) line += " (kept: --delete removes them)";
   if (deleted > 0) {
     line += fmt::format(", of which {} {}", format_count(deleted),
@@ -47,6 +50,18 @@ io::Task<ExitCode> run_sync(Context& context, const Invocation& invocation) {
   if (!pair) co_return report_error(context, pair.error());
   const KvStore& from = pair->from;
   const KvStore& to = pair->to;
+  bulk::SyncOptions options{.selection = std::move(selection),
+                            .erase = deletes,
+                            .checksum = invocation.on("checksum"),
+                            .exact = invocation.on("exact"),
+                            .guard = {}};
+  const auto partitions =
+      bulk::parse_partitions(invocation.value("list-partitions").value_or("auto"));
+  if (auto checked = bulk::check_sync(options, partitions.value_or(bulk::Partitions()),
+                                      from.store->capabilities(), to.store->capabilities());
+      !checked) {
+    co_return report_error(context, checked.error());
+  }
   auto job = KvJob::begin(context, invocation,
                           {.verb = "changed",
                            .identity = pair->identity(),
@@ -57,13 +72,12 @@ io::Task<ExitCode> run_sync(Context& context, const Invocation& invocation) {
       context, invocation,
       fmt::format("Make {} equal to {}?", to.description(), from.description()), "changed");
   if (!sure) co_return report_error(context, sure.error());
+  if (deletes && (*job)->resumed_from() != nullptr) {
+    context.console.say("both stores are compared anew, since what is deleted must be true now");
+  }
   (*job)->note_batch_size(to.store->capabilities().put_entries);
   (*job)->show_progress({&from, &to});
-  bulk::SyncOptions options{.selection = std::move(selection),
-                            .erase = deletes,
-                            .checksum = invocation.on("checksum"),
-                            .exact = invocation.on("exact"),
-                            .guard = erase_guard(context, invocation, **job, ask, to)};
+  options.guard = erase_guard(context, invocation, **job, ask, to);
   bulk::MergeFindings found;
   const bulk::Report report =
       co_await bulk::sync((*job)->job(), *from.store, *to.store, std::move(options), found);
@@ -79,6 +93,7 @@ io::Task<ExitCode> run_sync(Context& context, const Invocation& invocation) {
                             {"different", found.different},
                             {"equal", found.equal},
                             {"extra", found.extra},
+                            {"expiring", found.expiring},
                             {"deleted", deleted}});
 }
 

@@ -12,6 +12,7 @@
 #include <random>
 
 #include "base/base64.h"
+#include "bulk/listing_spool.h"
 #include "bulk/output.h"
 
 namespace sluice::bulk {
@@ -25,13 +26,7 @@ constexpr int kMostIdsTried = 100;
 // Seconds that a process may take, by far, between making its journal and writing the header.
 constexpr std::int64_t kBeginning = 60;
 constexpr std::string_view kListingEnding = ".listing";
-
-// A database, with what SQLite may have left beside it.
-void remove_listing(const std::string& path) {
-  for (const std::string_view part : {"", "-wal", "-shm"}) {
-    ::unlink(fmt::format("{}{}", path, part).c_str());
-  }
-}
+constexpr std::string_view kSides[] = {"", JobLog::kSource, JobLog::kTarget};
 
 std::string boot_id() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
@@ -121,10 +116,8 @@ Checkpoint checkpoint_of(const json::object& record) {
     checkpoint.position.found = {.missing = number_of(counts, "missing"),
                                  .different = number_of(counts, "different"),
                                  .equal = number_of(counts, "equal"),
-                                 .extra = number_of(counts, "extra")};
-    if (counts.contains("written")) {
-      checkpoint.position.found.written = number_of(counts, "written");
-    }
+                                 .extra = number_of(counts, "extra"),
+                                 .expiring = number_of(counts, "expiring")};
   }
   if (const json::value* ahead = record.if_contains("ahead");
       ahead != nullptr && ahead->is_array()) {
@@ -285,8 +278,8 @@ Result<> JobLog::checkpoint(const Checkpoint& checkpoint, bool synced) {
     record["found"] = json::object{{"missing", position.found.missing},
                                    {"different", position.found.different},
                                    {"equal", position.found.equal},
-                                   {"extra", position.found.extra}};
-    if (position.found.written) record["found"].as_object()["written"] = *position.found.written;
+                                   {"extra", position.found.extra},
+                                   {"expiring", position.found.expiring}};
   }
   if (auto appended = journal_.append(json::serialize(record)); !appended) return appended;
   return synced ? journal_.sync() : Result<>();
@@ -298,7 +291,7 @@ Result<> JobLog::finish(JobState state, std::string_view reason) {
   // Only now: until the end is written down, the job may have to be resumed. Its keys are other
   // people's data: they do not stay longer than they are of use.
   ::unlink(spool_path().c_str());
-  remove_listing(listing_path());
+  for (const std::string_view side : kSides) ListingSpool::remove(listing_path(side));
   return {};
 }
 
@@ -317,9 +310,10 @@ std::string JobLog::spool_path() const {
   return path.substr(0, path.size() - kJournalEnding.size()) + ".spool";
 }
 
-std::string JobLog::listing_path() const {
+std::string JobLog::listing_path(std::string_view side) const {
   const std::string& path = journal_.path();
-  return path.substr(0, path.size() - kJournalEnding.size()) + std::string(kListingEnding);
+  return fmt::format("{}{}{}", path.substr(0, path.size() - kJournalEnding.size()), side,
+                     kListingEnding);
 }
 
 std::string JobFolder::journal_path(std::string_view id) const {
@@ -349,6 +343,10 @@ Result<JobLog> JobFolder::resume(std::string_view id) const {
       flow::Journal::open(journal_path(id), [&](std::string_view text) { reader.read(text); });
   if (!journal && journal.error().code == ErrorCode::not_found) {
     return fail(ErrorCode::not_found, "there is no job \"{}\": see `sluice jobs list`", id);
+  }
+  if (!journal && journal.error().code == ErrorCode::conflict) {
+    return fail(ErrorCode::conflict,
+                "job {} is running in another process: wait for it, or stop that one", id);
   }
   if (!journal) return std::unexpected(journal.error());
   if (reader.summary().header.id != id) {
@@ -417,7 +415,9 @@ Result<> JobFolder::remove(std::string_view id) const {
   for (const std::string_view ending : {".spool", ".failed"}) {
     ::unlink(fmt::format("{}/{}{}", path_, id, ending).c_str());
   }
-  remove_listing(fmt::format("{}/{}{}", path_, id, kListingEnding));
+  for (const std::string_view side : kSides) {
+    ListingSpool::remove(fmt::format("{}/{}{}{}", path_, id, side, kListingEnding));
+  }
   if (::unlink(journal_path(id).c_str()) != 0) {
     return std::unexpected(system_error(errno, fmt::format("remove {}", journal_path(id))));
   }

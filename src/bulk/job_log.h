@@ -68,7 +68,10 @@ class JobLog {
   [[nodiscard]] std::string failure_path() const;
   [[nodiscard]] std::string spool_path() const;
   // Beside it, too: a listing that had to be collected before the work began (ListingSpool).
-  [[nodiscard]] std::string listing_path() const;
+  // A job with two of them calls them by their side.
+  [[nodiscard]] std::string listing_path(std::string_view side = {}) const;
+  static constexpr std::string_view kSource = ".source";
+  static constexpr std::string_view kTarget = ".target";
 
  private:
   friend class JobFolder;

@@ -20,10 +20,11 @@ ExitCode exit_code(const Report& report) {
   return report.counts.failed > 0 ? ExitCode::some_failed : ExitCode::done;
 }
 
-JobRun::JobRun(Job& job, std::string_view verb)
+JobRun::JobRun(Job& job, std::string_view verb, Begin begin)
     : job_(job),
-      start_(job.journal != nullptr ? job.journal->resumed_from().value_or(Checkpoint{})
-                                    : Checkpoint{}),
+      start_(job.journal != nullptr && begin == Begin::where_it_was
+                 ? job.journal->resumed_from().value_or(Checkpoint{})
+                 : Checkpoint{}),
       watermark_(start_.position),
       counts_(start_.counts),
       saved_counts_(start_.counts),
@@ -90,27 +91,23 @@ Result<> JobRun::save(const std::function<Result<>()>& sync_output) {
   if (sync) {
     synced_at_ = now;
     if (auto synced = failures_.sync(); !synced) return synced;
-    if (const auto& also = sync_output ? sync_output : sync_also_) {
-      if (auto synced = also(); !synced) return synced;
+    if (sync_output) {
+      if (auto synced = sync_output(); !synced) return synced;
     }
   }
   return job_.journal->checkpoint(checkpoint, sync);
 }
 
-Result<> JobRun::begin_from_spool(const Counts& found, const MergeFindings& merged) {
+Result<> JobRun::begin_from_spool(const Counts& found) {
   start_.spooled = true;
   start_.position = Position{};
-  start_.position.found = merged;
-  watermark_ = Watermark(start_.position);
+  watermark_ = Watermark();
   counts_ += found;
   passed_.counts = counts_;
   done_.total = counts_.selected;
   if (job_.journal == nullptr) return {};
-  return job_.journal->checkpoint({.position = start_.position,
-                                   .counts = counts_,
-                                   .failure_bytes = failures_.bytes(),
-                                   .spooled = true},
-                                  true);
+  return job_.journal->checkpoint(
+      {.counts = counts_, .failure_bytes = failures_.bytes(), .spooled = true}, true);
 }
 
 void JobRun::end_early(Error reason) {
@@ -129,7 +126,11 @@ Report JobRun::finish() {
     if (auto cut = failures_.cut_off_the_rest(); !cut) end_early(cut.error());
   }
   if (auto synced = failures_.sync(); !synced) end_early(synced.error());
-  if (job_.stop.requested()) {
+  // A stop that came when everything had ended has cut nothing off. (Of an output file that is not
+  // known here: what stands behind its last entry may be missing.)
+  const bool all_ended = watermark_.position().end && !watermark_.has_open_pages() &&
+                         counts_.add_up() && output_bytes_ == 0;
+  if (job_.stop.requested() && !all_ended) {
     // What the stop turned away ended with its reason too; any other reason came first and stays.
     end_early(job_.stop.reason());
   }
@@ -141,9 +142,12 @@ Report JobRun::finish() {
                    counts_.selected, counts_.done, counts_.failed, counts_.skipped)});
   }
   // What ended before it began, or was refused before anything was done, has nothing to go on from.
-  const bool refused = ended_early_ && counts_.done == 0 && !job_.stop.requested() &&
-                       (counts_.listed == 0 || ended_early_->code == ErrorCode::invalid_argument ||
-                        ended_early_->code == ErrorCode::conflict);
+  // Neither has a job whose own files are damaged.
+  const bool refused =
+      ended_early_ && (ended_early_->code == ErrorCode::corrupt ||
+                       (counts_.done == 0 && !job_.stop.requested() &&
+                        (counts_.listed == 0 || ended_early_->code == ErrorCode::invalid_argument ||
+                         ended_early_->code == ErrorCode::conflict)));
   const bool resumable = job_.journal != nullptr && ended_early_ && !refused;
   if (job_.journal != nullptr) {
     const auto closed = resumable ? job_.journal->stopped(ended_early_->message)

@@ -28,7 +28,9 @@ enum class Ending : std::uint8_t {
 class JobRun {
  public:
   // `verb` names the last stage of the progress: "deleted".
-  JobRun(Job& job, std::string_view verb);
+  // A resumed job goes on where it was, or begins anew: its checkpoint is then not believed.
+  enum class Begin : std::uint8_t { where_it_was, anew };
+  JobRun(Job& job, std::string_view verb, Begin begin = Begin::where_it_was);
 
   // Where the source has to begin: the position of the checkpoint, if the job was resumed.
   [[nodiscard]] const Checkpoint& start() const { return start_; }
@@ -63,9 +65,6 @@ class JobRun {
   // file, only after what was counted has been written to it. At intervals the journal is synced;
   // `sync_output` is called before that.
   Result<> save(const std::function<Result<>()>& sync_output = nullptr);
-  // Called before the journal is synced, by every `save` that brings no `sync_output` of its own:
-  // for a file that positions speak of. It lives as long as the run.
-  void sync_also(std::function<Result<>()> sync) { sync_also_ = std::move(sync); }
   // Both, for an operation without an output file.
   Result<> commit() {
     advance();
@@ -75,8 +74,7 @@ class JobRun {
   // The matched keys are in the spool file: from here on it is the source. `found` (listed,
   // selected) is what was seen to fill it; the progress has counted it already, and so the pages of
   // the spool are not counted again.
-  // For the deletions of a merge, `merged` is what it has found.
-  Result<> begin_from_spool(const Counts& found, const MergeFindings& merged = {});
+  Result<> begin_from_spool(const Counts& found);
 
   // The output could not be written: only what the last `save` spoke of is there.
   void forget_unsaved() { counts_ = saved_counts_; }
@@ -103,7 +101,6 @@ class JobRun {
   std::uint64_t output_bytes_ = 0;  // where the entries of passed_ end in the output
   bool moved_ = false;              // since the last save
   bool done_is_gone_ = false;
-  std::function<Result<>()> sync_also_;
   Counts saved_counts_;
   std::vector<std::string> skipped_keys_;
   FailureFile failures_;

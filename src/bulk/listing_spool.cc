@@ -36,13 +36,18 @@ io::Task<Result<std::unique_ptr<ListingSpool>>> ListingSpool::open(Job& job, std
   if (begun && found && !spool->complete_) {
     // What a listing that was cut off has collected may be gone or no longer selected by now.
     spool = std::unique_ptr<ListingSpool>(new ListingSpool);
-    for (const std::string_view part : {"", "-wal", "-shm"}) {
-      std::filesystem::remove(fmt::format("{}{}", path, part), ignored);
-    }
+    remove(path);
     begun = co_await spool->begin(job, std::move(path));
   }
   if (!begun) co_return std::unexpected(begun.error());
   co_return spool;
+}
+
+void ListingSpool::remove(const std::string& path) {
+  std::error_code ignored;
+  for (const std::string_view part : {"", "-wal", "-shm"}) {
+    std::filesystem::remove(fmt::format("{}{}", path, part), ignored);
+  }
 }
 
 io::Task<Result<>> ListingSpool::begin(Job& job, std::string path) {

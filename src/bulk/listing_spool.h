@@ -19,6 +19,8 @@ namespace sluice::bulk {
 class ListingSpool {
  public:
   static io::Task<Result<std::unique_ptr<ListingSpool>>> open(Job& job, std::string path);
+  // Removes a spool that nobody has open, if there is one.
+  static void remove(const std::string& path);
   ~ListingSpool();
   ListingSpool(const ListingSpool&) = delete;
   ListingSpool& operator=(const ListingSpool&) = delete;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bulk/value_hashes.h"
+#include "store/limits.h"
 
 namespace sluice::bulk {
 
@@ -15,6 +16,7 @@ namespace {
 constexpr std::size_t kMostEntries = 1000;
 constexpr std::size_t kMostBytes = std::size_t{2} << 20;
 constexpr std::size_t kMostSteps = 10'000;
+constexpr std::int64_t kWritingSeconds = 15;
 
 // Digits beyond a double's precision are lost in parsing: such numbers cannot be told apart.
 bool holds_double(const boost::json::value& value) {
@@ -75,7 +77,6 @@ io::Task<Result<SourcePage>> MergeSource::next() {
     Merge& merge = merges_[turn_];
     auto drafted = co_await this->draft(merge, draft);
     if (drafted && !draft.candidates.empty()) drafted = co_await compare_values(draft);
-    if (drafted && options_.extra != nullptr) drafted = options_.extra->flush();
     if (!drafted) {
       end_ = true;
       co_return std::unexpected(drafted.error());
@@ -117,8 +118,11 @@ Result<> MergeSource::step(Merge& merge, Draft& draft) {
       merge.to.has() && (!merge.from.has() || merge.to.current().key <= merge.from.current().key);
   merge.through = take_from ? merge.from.current().key : merge.to.current().key;
   draft.page.listed += (take_from ? 1u : 0u) + (take_to ? 1u : 0u);
+  saw_source_ = saw_source_ || take_from;
   if (take_from && selected(merge.from.current())) {
-    if (take_to) {
+    if (expires_too_soon(merge.from.current())) {
+      ++found_.expiring;
+    } else if (take_to) {
       compare(merge.from.current(), merge.to.current(), draft);
     } else {
       ++found_.missing;
@@ -133,6 +137,13 @@ Result<> MergeSource::step(Merge& merge, Draft& draft) {
   if (take_from) merge.from.pop();
   if (take_to) merge.to.pop();
   return {};
+}
+
+// By the time that it is written, it may be a little later than now.
+bool MergeSource::expires_too_soon(const store::EntryView& entry) const {
+  const std::int64_t least = options_.to_least_ttl;
+  return least > 0 && entry.expiration != 0 &&
+         entry.expiration < store::unix_now() + least + kWritingSeconds;
 }
 
 void MergeSource::compare(const store::EntryView& from, const store::EntryView& to, Draft& draft) {
@@ -180,7 +191,6 @@ Position MergeSource::position() const {
   position.end = end_;
   position.turn = turn_;
   position.found = found_;
-  if (options_.extra != nullptr) position.offset = options_.extra->bytes();
   for (const Merge& merge : merges_) {
     position.pieces.push_back(
         {.piece = merge.from.piece(), .place = merge.from.place(), .through = merge.through});

@@ -31,6 +31,7 @@ class MergeSource : public Source {
     bool listed_values = false;          // both listings give values, which are compared
     bool fetched_values = false;         // the values of both are fetched and compared
     bool exact = false;                  // … byte for byte
+    std::int64_t to_least_ttl = 0;       // seconds; what expires sooner is passed over
     SpoolWriter* extra = nullptr;  // takes the keys that only `to` has; none: they are counted
     // Where the values are, if the listings are spools of them.
     store::Store* from_values = nullptr;
@@ -43,6 +44,8 @@ class MergeSource : public Source {
   [[nodiscard]] bool knows_metadata() const override { return true; }
 
   [[nodiscard]] const MergeFindings& found() const { return found_; }
+  // Whether the source has listed anything, selected or not.
+  [[nodiscard]] bool saw_source() const { return saw_source_; }
 
  private:
   // One piece of both listings. Everything up to `through` is done.
@@ -65,11 +68,13 @@ class MergeSource : public Source {
   void compare(const store::EntryView& from, const store::EntryView& to, Draft& draft);
   io::Task<Result<>> compare_values(Draft& draft);
   [[nodiscard]] bool selected(const store::EntryView& entry) const;
+  [[nodiscard]] bool expires_too_soon(const store::EntryView& entry) const;
   [[nodiscard]] Position position() const;
 
   Job& job_;
   Options options_;
   MergeFindings found_;
+  bool saw_source_ = false;
   std::deque<Merge> merges_;
   std::size_t turn_ = 0;
   bool begun_ = false;

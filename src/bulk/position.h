@@ -34,7 +34,8 @@ struct MergeFindings {
   std::uint64_t missing = 0;    // only in the source
   std::uint64_t different = 0;  // in both, but not the same
   std::uint64_t equal = 0;
-  std::uint64_t extra = 0;  // only in the target
+  std::uint64_t extra = 0;     // only in the target
+  std::uint64_t expiring = 0;  // passed over: the target takes no expiry that near
   // Set once deleting has begun: how many entries had been written before.
   std::optional<std::uint64_t> written;
   friend bool operator==(const MergeFindings&, const MergeFindings&) = default;
@@ -52,9 +53,9 @@ struct Position {
   std::vector<OfPiece> pieces;  // of a listing in several: where each of them is (of a merge: the
                                 // source's and the target's side of each) …
   std::uint64_t turn = 0;       // … and which one gives the next page
-  std::uint64_t offset = 0;  // of a file: the bytes read (of a merge: of the spool, written) so far
-  MergeFindings found;       // of a merge
-  bool end = false;          // nothing comes after it
+  std::uint64_t offset = 0;     // of a file: the bytes read so far
+  MergeFindings found;          // of a merge
+  bool end = false;             // nothing comes after it
   // Its entries have ended too. Of a source with an order only: a resumed one passes over them.
   Stretches ahead;
 };
@@ -130,6 +131,7 @@ class Watermark {
   std::vector<FailedKey> take_failed();
 
   [[nodiscard]] const Position& position() const { return position_; }
+  [[nodiscard]] bool has_open_pages() const { return !pages_.empty(); }
 
  private:
   struct PageState {

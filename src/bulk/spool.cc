@@ -26,7 +26,6 @@ class SpoolSource : public Source {
         file_(file),
         page_keys_(page_keys),
         offset_(start.offset > 0 ? start.offset : kMagic.size()),
-        found_(start.found),
         ahead_(start.ahead),
         end_(start.end) {}
   ~SpoolSource() override { ::close(file_); }
@@ -67,7 +66,6 @@ class SpoolSource : public Source {
     // The keys were counted as listed when they were matched.
     page.bytes.to = place_at(offset_);
     page.after.offset = offset_;
-    page.after.found = found_;
     page.after.end = end_;
     return page;
   }
@@ -102,7 +100,6 @@ class SpoolSource : public Source {
   std::string buffer_;
   std::size_t at_ = 0;        // the next unread byte of buffer_
   std::uint64_t offset_ = 0;  // its place in the file
-  MergeFindings found_;       // of the merge that has filled the spool
   Stretches ahead_;
   bool end_;
 };
@@ -131,27 +128,9 @@ Result<SpoolWriter> SpoolWriter::create(const std::string& path) {
   return writer;
 }
 
-Result<SpoolWriter> SpoolWriter::go_on(const std::string& path, std::uint64_t bytes) {
-  const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-  if (file < 0) return std::unexpected(system_error(errno, fmt::format("open {}", path)));
-  SpoolWriter writer(path, file);
-  const off_t size = ::lseek(file, 0, SEEK_END);
-  if (bytes < kMagic.size() || size < 0 || static_cast<std::uint64_t>(size) < bytes) {
-    return fail(ErrorCode::corrupt,
-                "{} is shorter than its journal says: remove the job and run it anew", path);
-  }
-  if (::ftruncate(file, static_cast<off_t>(bytes)) != 0 ||
-      ::lseek(file, 0, SEEK_END) != static_cast<off_t>(bytes)) {
-    return std::unexpected(system_error(errno, fmt::format("cut {}", path)));
-  }
-  writer.written_ = bytes;
-  return writer;
-}
-
 SpoolWriter::SpoolWriter(SpoolWriter&& other) noexcept
     : path_(std::move(other.path_)),
       file_(std::exchange(other.file_, -1)),
-      written_(other.written_),
       buffer_(std::move(other.buffer_)) {}
 
 SpoolWriter::~SpoolWriter() {
@@ -175,7 +154,6 @@ Result<> SpoolWriter::append(std::string_view key) {
 
 Result<> SpoolWriter::flush() {
   if (auto written = io::write_all(file_, path_, buffer_); !written) return written;
-  written_ += buffer_.size();
   buffer_.clear();
   return {};
 }
@@ -190,6 +168,11 @@ Result<> SpoolWriter::finish() {
 Result<std::unique_ptr<Source>> open_spool(const std::string& path, const Position& start,
                                            std::size_t page_keys) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0 && errno == ENOENT) {
+    return fail(ErrorCode::corrupt,
+                "the matched keys of the job are gone from {}: remove the job and run it anew",
+                path);
+  }
   if (file < 0) return std::unexpected(system_error(errno, fmt::format("open {}", path)));
   std::string magic(kMagic.size(), '\0');
   if (::pread(file, magic.data(), magic.size(), 0) != static_cast<ssize_t>(magic.size()) ||

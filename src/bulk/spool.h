@@ -33,26 +33,20 @@ class SpoolPlace {
 class SpoolWriter {
  public:
   static Result<SpoolWriter> create(const std::string& path);
-  // Goes on behind the first `bytes` of the file and cuts off what comes after them.
-  static Result<SpoolWriter> go_on(const std::string& path, std::uint64_t bytes);
   SpoolWriter(SpoolWriter&& other) noexcept;
   SpoolWriter& operator=(SpoolWriter&&) = delete;
   ~SpoolWriter();
 
   Result<> append(const store::Block& keys);
   Result<> append(std::string_view key);
-  // Writes what is buffered: it survives the death of the process.
-  Result<> flush();
   // Writes what is buffered, and syncs.
   Result<> finish();
-  // Of the file, with what is buffered.
-  [[nodiscard]] std::uint64_t bytes() const { return written_ + buffer_.size(); }
 
  private:
   SpoolWriter(std::string path, int file) : path_(std::move(path)), file_(file) {}
+  Result<> flush();
   std::string path_;
   int file_;
-  std::uint64_t written_ = 0;
   std::string buffer_;
 };
 

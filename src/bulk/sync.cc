@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "bulk/job_log.h"
 #include "bulk/keys_file.h"
 #include "bulk/listing_spool.h"
 #include "bulk/merge_source.h"
@@ -23,15 +24,24 @@ struct OrderedSide {
   std::unique_ptr<ListingSpool> spool;
 };
 
-io::Task<Result<OrderedSide>> in_order(Job& job, store::Store& store, std::string prefix) {
+io::Task<Result<OrderedSide>> in_order(Job& job, store::Store& store, std::string prefix,
+                                       std::string_view name) {
   OrderedSide side{.listing = &store, .spool = nullptr};
   const store::Capabilities& can = store.capabilities();
   if (can.ordered && !can.repeats_keys) co_return side;
-  // Not kept beside the journal: a resumed job compares what is there then.
-  auto spool = co_await ListingSpool::open(job, "");
+  std::string path;
+  if (job.journal != nullptr) {
+    // A resumed job compares what is there then.
+    path = job.journal->listing_path(name);
+    ListingSpool::remove(path);
+  }
+  auto spool = co_await ListingSpool::open(job, std::move(path));
   if (!spool) co_return std::unexpected(spool.error());
   PieceLister lister(job.executor, store, {.prefix = std::move(prefix), .after = {}, .until = {}},
                      {}, false);
+  // Seen while it is collected; the merge counts for good.
+  flow::Stage& listed = job.progress.stage("listed");
+  const std::uint64_t listed_before = listed.count;
   Result<> collected;
   while (collected && !lister.at_end()) {
     if (job.stop.requested()) {
@@ -44,9 +54,11 @@ io::Task<Result<OrderedSide>> in_order(Job& job, store::Store& store, std::strin
       break;
     }
     lister.fetch_ahead(0);
+    listed.count += page->entries.size();
     collected = co_await (*spool)->put(page->entries);
   }
   co_await lister.close();
+  listed.count = listed_before;
   if (!collected) co_return std::unexpected(collected.error());
   side.listing = &(*spool)->store();
   side.spool = std::move(*spool);
@@ -58,7 +70,8 @@ class Syncer {
   Syncer(Job& job, store::Store& from, store::Store& to, const SyncOptions& options,
          MergeFindings& found)
       : job_(halved(job)),
-        run_(job_, "changed"),
+        // What is to be deleted has to be known by now: days may have passed since the job stopped.
+        run_(job_, "changed", options.erase ? JobRun::Begin::anew : JobRun::Begin::where_it_was),
         from_(from),
         to_(to),
         options_(options),
@@ -67,7 +80,9 @@ class Syncer {
   }
 
   io::Task<Report> sync() {
-    if (auto checked = check(); !checked) {
+    if (auto checked = check_sync(options_, job_.settings.partitions, from_.capabilities(),
+                                  to_.capabilities());
+        !checked) {
       run_.end_early(checked.error());
       co_return run_.finish();
     }
@@ -89,24 +104,6 @@ class Syncer {
     return half;
   }
 
-  [[nodiscard]] Result<> check() const {
-    const Partitions& partitions = job_.settings.partitions;
-    if (options_.erase && !partitions.prefixes.empty()) {
-      return fail(ErrorCode::invalid_argument,
-                  "a sync that deletes does not take prefixes as --list-partitions: were one "
-                  "forgotten, keys would be taken for gone. Leave one of the two out.");
-    }
-    if (options_.erase && options_.selection.limit) {
-      return fail(ErrorCode::invalid_argument,
-                  "a sync that deletes has to see all of both stores: leave out --limit");
-    }
-    for (const store::Store* store : {&from_, &to_}) {
-      auto checked = check_partitions(partitions, store->capabilities(), options_.selection.prefix);
-      if (!checked) return checked;
-    }
-    return {};
-  }
-
   io::Task<> merge(std::string spool_path) {
     if (auto merged = co_await try_merge(std::move(spool_path)); !merged) {
       run_.end_early(merged.error());
@@ -120,16 +117,14 @@ class Syncer {
     if (!keys) co_return std::unexpected(keys.error());
     const Position start = run_.start().position;
     if (options_.erase) {
-      auto opened = start.offset > 0 ? SpoolWriter::go_on(spool_path, start.offset)
-                                     : SpoolWriter::create(spool_path);
+      auto opened = SpoolWriter::create(spool_path);
       if (!opened) co_return std::unexpected(opened.error());
       extra_.emplace(std::move(*opened));
-      run_.sync_also([this] { return extra_->finish(); });
     }
     const std::string& prefix = options_.selection.prefix;
-    auto from = co_await in_order(job_, from_, prefix);
+    auto from = co_await in_order(job_, from_, prefix, JobLog::kSource);
     if (!from) co_return std::unexpected(from.error());
-    auto to = co_await in_order(job_, to_, prefix);
+    auto to = co_await in_order(job_, to_, prefix, JobLog::kTarget);
     if (!to) co_return std::unexpected(to.error());
     auto pieces = co_await plan(*from, *to);
     if (!pieces) co_return std::unexpected(pieces.error());
@@ -147,6 +142,7 @@ class Syncer {
                         .listed_values = options_.checksum && values_are_listed,
                         .fetched_values = options_.checksum && !values_are_listed,
                         .exact = options_.exact,
+                        .to_least_ttl = to_.capabilities().least_ttl,
                         .extra = extra_ ? &*extra_ : nullptr,
                         .from_values = &from_,
                         .to_values = &to_},
@@ -156,13 +152,22 @@ class Syncer {
     co_await stream_values(run_, from_, source, options_.exact, sink);
     co_await puts.finish();
     found_ = source.found();
-    if (!extra_ || run_.ending()) co_return Result<>();
+    if (!extra_) co_return Result<>();
+    // The deletions are still to come, even if everything else had ended when the stop came.
+    if (job_.stop.requested()) co_return std::unexpected(job_.stop.reason());
+    if (run_.ending()) co_return Result<>();
     if (auto finished = extra_->finish(); !finished) co_return finished;
     // What could not be written may be the very thing that its old key is kept for.
     if (run_.counts().failed > 0 || found_.extra == 0) co_return Result<>();
+    if (!source.saw_source() && prefix.empty() && !options_.guard.max_delete) {
+      co_return fail(ErrorCode::conflict,
+                     "the source lists no entry at all, so all {} of the target would be deleted: "
+                     "nothing was. Check the source's name; if it is meant, say --max-delete {}.",
+                     found_.extra, found_.extra);
+    }
     if (auto passed = co_await options_.guard.pass(found_.extra); !passed) co_return passed;
     found_.written = run_.counts().done;
-    co_return run_.begin_from_spool({.selected = found_.extra}, found_);
+    co_return run_.begin_from_spool({.selected = found_.extra});
   }
 
   // Both listings in the same pieces.
@@ -213,6 +218,24 @@ class Syncer {
 };
 
 }  // namespace
+
+Result<> check_sync(const SyncOptions& options, const Partitions& partitions,
+                    const store::Capabilities& from, const store::Capabilities& to) {
+  if (options.erase && !partitions.prefixes.empty()) {
+    return fail(ErrorCode::invalid_argument,
+                "a sync that deletes does not take prefixes as --list-partitions: were one "
+                "forgotten, keys would be taken for gone. Leave one of the two out.");
+  }
+  if (options.erase && options.selection.limit) {
+    return fail(ErrorCode::invalid_argument,
+                "a sync that deletes has to see all of both stores: leave out --limit");
+  }
+  for (const store::Capabilities* can : {&from, &to}) {
+    auto checked = check_partitions(partitions, *can, options.selection.prefix);
+    if (!checked) return checked;
+  }
+  return {};
+}
 
 io::Task<Report> sync(Job& job, store::Store& from, store::Store& to, SyncOptions options,
                       MergeFindings& found) {

@@ -16,11 +16,20 @@ struct SyncOptions {
   EraseGuard guard;       // stands before the first deletion
 };
 
+// Refuses what sync would refuse, before anything is asked of the stores.
+Result<> check_sync(const SyncOptions& options, const Partitions& partitions,
+                    const store::Capabilities& from, const store::Capabilities& to);
+
 // Merges the listings of both stores in key order (a store whose listing has no order is collected
 // in a temporary file first), and writes what `to` lacks or has otherwise: value, metadata and
 // expiry. Writing overlaps listing. With `erase`, the keys that only `to` has are collected
 // meanwhile, and deleted only when both listings have come to their ends and everything has been
-// written: a listing or a write that failed deletes nothing.
+// written: a listing or a write that failed deletes nothing, and neither does a source in which
+// there is nothing at all (unless the guard names how many may go). A resumed sync goes on where it
+// was; one that deletes compares both stores anew, since its list of keys may be days old.
+//
+// An entry that expires sooner than `to` takes it is passed over: by the time of the next sync it
+// is gone.
 //
 // `found` is what the merge has found, up to where it came; `written` in it is set once the
 // deletions have begun.
