@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/secret.h"
+#include "io/stop.h"
 #include "io/task.h"
 #include "redis/commands.h"
 #include "redis/replies.h"
@@ -55,11 +56,12 @@ class Connection {
   using SharedTls = std::shared_ptr<Tls>;
 
   // Connects and greets. Errors: network, timeout (both may pass); unauthorized, not_found (the
-  // database), unsupported, which are fatal for a run. None of them holds the password. `options`,
+  // database), unsupported, which are fatal for a run. None of them holds the password. Once `stop`
+  // is abandoned, this and every round trip under way end with Stop::given_up. `options`, `stop`,
   // `tls` and `traffic` outlive the connection.
   static io::Task<Result<std::unique_ptr<Connection>>> open(io::Executor executor,
-                                                            const Options& options, SharedTls& tls,
-                                                            Traffic& traffic);
+                                                            const Options& options, io::Stop& stop,
+                                                            SharedTls& tls, Traffic& traffic);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -75,15 +77,17 @@ class Connection {
 
  private:
   class Transport;
-  Connection(io::Executor executor, const Options& options, Traffic& traffic);
+  Connection(io::Executor executor, const Options& options, io::Stop& stop, Traffic& traffic);
   io::Task<Result<>> connect(SharedTls& tls);
   io::Task<Result<>> greet();
   io::Task<Result<Replies>> exchange(const Commands& commands, std::size_t most_bytes,
                                      std::chrono::milliseconds timeout);
   [[nodiscard]] std::string place() const;
+  [[nodiscard]] Error given_up() const;
 
   io::Executor executor_;
   const Options& options_;
+  io::Stop& stop_;
   Traffic& traffic_;
   std::unique_ptr<Transport> transport_;
   ReplyReader reader_;
