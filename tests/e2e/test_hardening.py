@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -226,6 +227,16 @@ class OnCloudflare(SluiceTest):
             with self.subTest(by=by):
                 self.silent("GET keys")
                 self.stopped("kv", "list", *self.there, "--all", by=by, resumable=False)
+
+    def test_a_port_that_never_speaks_does_not_outlast_the_deadline(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            place = f"127.0.0.1:{silent.getsockname()[1]}"
+            for store in (f"redis://{place}", f"postgres://user@{place}/db?sslmode=disable"):
+                with self.subTest(store=store):
+                    begun = time.monotonic()
+                    self.refused("kv", "list", "--store", store, "--timeout", "10m", "--deadline", "1s",
+                                 code=THROTTLED, mentions="deadline")
+                    self.assertLess(time.monotonic() - begun, 20)
 
     def test_what_was_not_answered_before_a_stop_is_done_by_the_resumed_job(self):
         for by in ("deadline", "signal"):
