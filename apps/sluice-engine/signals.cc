@@ -24,11 +24,20 @@ void SignalStop::wait() {
       console_.set_bar("");
       std::_Exit(static_cast<int>(ExitCode::interrupted));
     }
-    console_.say("stopping: what is under way is brought to its end (again to exit at once)");
+    console_.say("stopping: what is under way has {} to end (again to exit at once)",
+                 format_duration(kGrace));
     stop_.request({ErrorCode::interrupted, Retry::never, std::nullopt, "interrupted"});
     wait();
   });
 }
+
+Grace::Grace(io::Executor executor, io::Stop& stop)
+    : timer_(executor), on_request_(stop, [this, &stop] {
+        timer_.expires_after(kGrace);
+        timer_.async_wait([&stop](boost::system::error_code error) {
+          if (!error) stop.abandon();
+        });
+      }) {}
 
 DeadlineStop::DeadlineStop(io::Executor executor, io::Stop& stop,
                            std::chrono::milliseconds deadline)

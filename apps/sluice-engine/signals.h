@@ -1,4 +1,4 @@
-// SignalStop and DeadlineStop: what asks a run to end early from outside.
+// SignalStop, DeadlineStop and Grace: what asks a run to end early from outside.
 #pragma once
 
 #include <boost/asio/basic_signal_set.hpp>
@@ -33,17 +33,33 @@ class DeadlineStop {
   io::Timer timer_;
 };
 
+// What is on the wire when a stop is requested has this long to end. A bulk write of 10,000
+// entries, the largest request there is, is usually answered within it; and a run outlives its
+// --deadline, or the first Ctrl-C, by no more, whatever --timeout allows a single request.
+inline constexpr std::chrono::seconds kGrace{5};
+
+// Abandons the stop that was requested, by whomever, when the grace is over.
+class Grace {
+ public:
+  Grace(io::Executor executor, io::Stop& stop);
+
+ private:
+  io::Timer timer_;
+  io::Stop::Listener on_request_;
+};
+
 // What may end a command early: signals and --deadline. Made first thing in a command that waits
 // for anything, so that the deadline covers all of it.
 class RunGuard {
  public:
   RunGuard(io::Loop& loop, io::Stop& stop, Console& console,
            std::optional<std::chrono::milliseconds> deadline)
-      : signals_(loop.executor(), stop, console) {
+      : grace_(loop.executor(), stop), signals_(loop.executor(), stop, console) {
     if (deadline) deadline_.emplace(loop.executor(), stop, *deadline);
   }
 
  private:
+  Grace grace_;
   SignalStop signals_;
   std::optional<DeadlineStop> deadline_;
 };

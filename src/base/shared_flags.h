@@ -51,8 +51,8 @@ inline constexpr Flag every_command[] = {
      .value = "TIME",
      .kind = duration,
      .least = 1,
-     .help = "end the whole run after this time, so that it can be resumed; what is in flight then "
-             "has up to --timeout"},
+     .help = "end the whole run after this time (what is in flight then has 5s to end), so that it "
+             "can be resumed"},
     {.name = "rate",
      .value = "N/TIME",
      .kind = text,

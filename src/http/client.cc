@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <new>
+#include <optional>
 
 #include "http/curl_multi.h"
 
@@ -290,8 +291,9 @@ bool is_loopback_url(std::string_view url) {
          host.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 
-Client::Client(io::Executor executor, Options options)
+Client::Client(io::Executor executor, Options options, io::Stop* stop)
     : options_(std::move(options)),
+      stop_(stop),
       multi_(std::make_shared<CurlMulti>(executor, options_.stall,
                                          static_cast<long>(options_.idle_connections))) {}
 
@@ -299,6 +301,9 @@ Client::~Client() = default;
 
 io::Task<std::expected<Response, Failure>> Client::send(const Request& request) {
   const std::string host(host_of(request.url));
+  if (stop_ != nullptr && stop_->abandoned()) {
+    co_return std::unexpected(Failure{stop_->reason(), RequestFate::not_sent});
+  }
   Slist headers;
   bool malformed = breaks_a_header(request.url) || breaks_a_header(request.method) ||
                    breaks_a_header(request.content_type);
@@ -332,6 +337,10 @@ io::Task<std::expected<Response, Failure>> Client::send(const Request& request) 
   curl_easy_setopt(handle, CURLOPT_PREREQFUNCTION, &before_sending);
   curl_easy_setopt(handle, CURLOPT_PREREQDATA, &reception);
 
+  std::optional<io::Stop::Listener> on_abandon;
+  if (stop_ != nullptr) {
+    on_abandon.emplace(*stop_, [&transfer] { transfer.give_up(); }, io::Stop::Phase::abandoned);
+  }
   const CURLcode code = co_await transfer.run(static_cast<curl_off_t>(request.body.size()));
 
   long request_bytes = 0;
@@ -355,7 +364,9 @@ io::Task<std::expected<Response, Failure>> Client::send(const Request& request) 
     co_return std::move(reception.response);
   }
   Failure failure;
-  failure.error = explain(code, transfer.stalled(), host, detail.data(), reception, options_);
+  failure.error = transfer.given_up()
+                      ? stop_->given_up(host)
+                      : explain(code, transfer.stalled(), host, detail.data(), reception, options_);
   failure.fate = fate_of(code, handle, reception);
   if (failure.fate == RequestFate::stale) {
     failure.error.message = fmt::format("{} closed the connection before it answered.", host);

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "http/message.h"
+#include "io/stop.h"
 #include "io/task.h"
 
 namespace sluice::http {
@@ -43,13 +44,16 @@ class Client {
     std::uint64_t bytes_received = 0;
   };
 
-  Client(io::Executor executor, Options options);
+  // `stop`, which outlives the client: once it is abandoned, the requests under way are cut, with
+  // their connections. None: they end by themselves only.
+  Client(io::Executor executor, Options options, io::Stop* stop = nullptr);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
   // Any complete answer is a success, whatever its status. The error's retry class is `again` for
   // what may pass, and does not consider whether the request may be repeated: see Failure::fate.
+  // A request that is cut fails with Stop::given_up.
   // `request` must stay valid until the task has ended. Destroying the task aborts the request.
   io::Task<std::expected<Response, Failure>> send(const Request& request);
 
@@ -57,6 +61,7 @@ class Client {
 
  private:
   Options options_;
+  io::Stop* stop_;
   Traffic traffic_;
   std::shared_ptr<CurlMulti> multi_;
 };

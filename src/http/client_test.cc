@@ -126,6 +126,50 @@ TEST_F(ClientTest, SkipsInterimAnswers) {
   EXPECT_EQ(answer->headers.find("link"), std::nullopt);
 }
 
+TEST_F(ClientTest, AnAbandonedStopCutsWhatIsUnderWay) {
+  ScriptedServer server(loop, [](const SeenRequest& seen) -> Reply {
+    if (seen.target == "/silent") return {.stall = true};
+    if (seen.target == "/half") {
+      return {.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", .stall = true};
+    }
+    return json("{}");
+  });
+  options.timeout = 600s;
+  io::Stop stop(loop.executor());
+  Client client(loop.executor(), options, &stop);
+  const auto all = [&]() -> io::Task<> {
+    const Request silent{.method = "POST", .url = server.url() + "/silent", .body = "x"};
+    const Request half{.url = server.url() + "/half"};
+    const Request quick{.url = server.url() + "/quick"};
+    auto first = io::start(loop.executor(), client.send(silent));
+    auto second = io::start(loop.executor(), client.send(half));
+    while (server.seen().size() < 2) co_await io::sleep_for(1ms);
+    stop.request({ErrorCode::deadline, Retry::fatal, std::nullopt, "too late"});
+    // What is on the wire, and what was let in before, may end.
+    const Answer last = co_await client.send(quick);
+    EXPECT_TRUE(last);
+    EXPECT_FALSE(first.ready());
+    EXPECT_FALSE(second.ready());
+    stop.abandon();
+    for (auto* cut : {&first, &second}) {
+      const Answer answer = co_await cut->get();
+      EXPECT_FALSE(answer);
+      if (answer) continue;
+      EXPECT_EQ(answer.error().error.code, ErrorCode::deadline);
+      EXPECT_EQ(answer.error().error.retry, Retry::never);
+      EXPECT_EQ(answer.error().error.message,
+                fmt::format("too late; 127.0.0.1:{} had not answered by then.", server.port()));
+      EXPECT_EQ(answer.error().fate, RequestFate::unknown);
+    }
+    const Answer late = co_await client.send(quick);
+    EXPECT_FALSE(late);
+    if (!late) EXPECT_EQ(late.error().fate, RequestFate::not_sent);
+  };
+  loop.run(all());
+  EXPECT_EQ(server.seen().size(), 3u);
+  EXPECT_EQ(client.traffic().requests, 3u);
+}
+
 TEST_F(ClientTest, DoesNotFollowRedirects) {
   ScriptedServer server(
       loop, [&](const SeenRequest&) { return reply(302, "", "Location: /elsewhere\r\n"); });

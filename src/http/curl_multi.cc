@@ -40,6 +40,19 @@ void CurlMulti::Transfer::end(CURLcode result) {
   ended_.notify_all();
 }
 
+void CurlMulti::Transfer::cut() {
+  curl_multi_remove_handle(multi_->multi_, handle_.get());
+  end(CURLE_OPERATION_TIMEDOUT);
+}
+
+void CurlMulti::Transfer::give_up() {
+  if (done_) return;
+  given_up_ = true;
+  // Else curl would wait for the look-up of a name, which cannot be broken off.
+  curl_easy_setopt(handle_.get(), CURLOPT_QUICK_EXIT, 1L);
+  cut();
+}
+
 CurlMulti::CurlMulti(io::Executor executor, std::chrono::milliseconds stall, long idle_connections)
     : executor_(executor),
       stall_(stall),
@@ -193,8 +206,7 @@ void CurlMulti::find_stalled() {
       transfer->moved_at_ = now;
     } else if (now - transfer->moved_at_ >= stall_) {
       transfer->stalled_ = true;
-      curl_multi_remove_handle(multi_, handle);
-      transfer->end(CURLE_OPERATION_TIMEDOUT);
+      transfer->cut();
     }
   }
 }

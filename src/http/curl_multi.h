@@ -42,16 +42,22 @@ class CurlMulti : public std::enable_shared_from_this<CurlMulti> {
     io::Task<CURLcode> run(curl_off_t upload);
     // Whether run ended because no byte moved (with CURLE_OPERATION_TIMEDOUT).
     [[nodiscard]] bool stalled() const { return stalled_; }
+    // Ends run, with CURLE_OPERATION_TIMEDOUT, unless it has ended. Not from a callback of curl's.
+    void give_up();
+    [[nodiscard]] bool given_up() const { return given_up_; }
 
    private:
     friend class CurlMulti;
     void end(CURLcode result);
+    // Takes it out of curl's hands in the middle; curl closes its connection, or resets its stream.
+    void cut();
 
     std::shared_ptr<CurlMulti> multi_;
     CurlHandle handle_;
     io::Event ended_;
     bool done_ = false;
     bool stalled_ = false;
+    bool given_up_ = false;
     CURLcode result_ = CURLE_OK;
     curl_off_t upload_ = 0;
     // What the stall watch saw last, and since when.

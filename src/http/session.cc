@@ -82,7 +82,9 @@ void refine(Error& error, const Request& request, bool surely_not_done) {
   }
   if (error.retry == Retry::smaller && !request.divisible) error.retry = Retry::never;
   const bool repeats = error.retry == Retry::again || error.retry == Retry::smaller;
-  if (repeats && !request.idempotent && !surely_not_done) {
+  // A stop that was abandoned: see Client::send.
+  const bool cut = error.code == ErrorCode::deadline || error.code == ErrorCode::interrupted;
+  if ((repeats || cut) && !request.idempotent && !surely_not_done) {
     error.retry = Retry::never;
     error.message += " It is not known whether it was carried out; look before you repeat it.";
   }

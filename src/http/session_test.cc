@@ -106,6 +106,17 @@ TEST_F(SessionTest, RefinesByTheNatureOfTheRequest) {
   EXPECT_EQ(refined(ErrorCode::unavailable, Retry::again, once, false), Retry::never);
   EXPECT_EQ(refined(ErrorCode::unavailable, Retry::again, once, true), Retry::again);
   EXPECT_EQ(refined(ErrorCode::unauthorized, Retry::fatal, once, false), Retry::fatal);
+  // Given up by a stop: only who may not repeat it needs to be told.
+  for (const bool surely_not : {false, true}) {
+    for (const Request& request : {plain, once}) {
+      Error error{ErrorCode::deadline, Retry::never, std::nullopt, "too late"};
+      refine(error, request, surely_not);
+      EXPECT_EQ(error.code, ErrorCode::deadline);
+      EXPECT_EQ(error.retry, Retry::never);
+      EXPECT_EQ(error.message.find("not known") != std::string::npos,
+                !request.idempotent && !surely_not);
+    }
+  }
 }
 
 TEST_F(SessionTest, A524OfABatchAsksForASmallerOne) {

@@ -95,6 +95,28 @@ TEST(Stop, EndsASleepAtOnceAndKeepsItsFirstReason) {
   EXPECT_EQ(called, 1);
 }
 
+TEST(Stop, IsAbandonedAfterItWasRequested) {
+  Loop loop;
+  Stop stop(loop.executor());
+  std::string calls;
+  const Stop::Listener requested(stop, [&] { calls += 'r'; });
+  const Stop::Listener abandoned(stop, [&] { calls += 'a'; }, Stop::Phase::abandoned);
+  auto gone = std::make_unique<Stop::Listener>(stop, [&] { calls += 'x'; }, Stop::Phase::abandoned);
+  stop.request({ErrorCode::deadline, Retry::fatal, std::nullopt, "too late"});
+  EXPECT_EQ(calls, "r");
+  EXPECT_FALSE(stop.abandoned());
+  gone.reset();
+  stop.abandon();
+  stop.abandon();
+  EXPECT_TRUE(stop.abandoned());
+  EXPECT_EQ(calls, "ra");
+  const Error error = stop.given_up("the server");
+  EXPECT_EQ(error.code, ErrorCode::deadline);
+  EXPECT_EQ(error.retry, Retry::never);
+  EXPECT_EQ(error.message, "too late; the server had not answered by then.");
+  EXPECT_EQ(stop.reason().message, "too late");
+}
+
 TEST(TaskGroup, RunsNoMoreThanItsLimitAtOnce) {
   Loop loop;
   int running = 0;

@@ -62,7 +62,9 @@ void Client::conclude(Lease& lease, const Call& about, Error* error) {
     }
     // An error that the server tells has undone the transaction.
     const bool unknown = connection.sqlstate().empty() && connection.may_have_sent();
-    if (error->retry == Retry::again && !about.idempotent && unknown) {
+    // A stop that was abandoned: see Connection::open.
+    const bool cut = error->code == ErrorCode::deadline || error->code == ErrorCode::interrupted;
+    if ((error->retry == Retry::again || cut) && !about.idempotent && unknown) {
       error->retry = Retry::never;
       error->message += " It is not known whether it was carried out; look before you repeat it.";
     }

@@ -32,8 +32,13 @@ void Connection::Clear::operator()(pg_result* result) const {
   PQclear(result);
 }
 
-Connection::Connection(const Target& target, Log& log, io::Executor executor)
-    : target_(target), log_(log), executor_(executor), readiness_(executor) {}
+Connection::Connection(const Target& target, Log& log, io::Stop& stop, io::Executor executor)
+    : target_(target),
+      log_(log),
+      stop_(stop),
+      executor_(executor),
+      readiness_(executor),
+      on_abandon_(stop, [this] { readiness_.interrupt(); }, io::Stop::Phase::abandoned) {}
 
 Connection::~Connection() = default;
 
@@ -257,6 +262,7 @@ Error Connection::timed_out() {
       PQfreeCancel(cancel);
     }).detach();
   }
+  if (stop_.abandoned()) return stop_.given_up(target_.description);
   return Error{ErrorCode::timeout, Retry::again, std::nullopt,
                fmt::format("{} did not answer in time while {}. Allow more with --timeout, or try "
                            "again later.",

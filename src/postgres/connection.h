@@ -32,7 +32,8 @@ class Connection {
   // Opens a connection to the first host of `target` that lets us in; each has its share of the
   // time. Fails when no host can be reached, the user is refused, or the database is one that
   // entries cannot be kept in (not in UTF-8, or older than PostgreSQL 12). Names are looked up
-  // beside the loop. A stop ends it. What is referred to must outlive the connection.
+  // beside the loop. A stop ends it; once it is abandoned, calls under way end, too, with
+  // Stop::given_up. What is referred to must outlive the connection.
   static io::Task<Result<std::unique_ptr<Connection>>> open(const Target& target, Log& log,
                                                             io::Stop& stop,
                                                             io::Clock::time_point until);
@@ -78,10 +79,10 @@ class Connection {
   using Handle = std::unique_ptr<pg_conn, Close>;
   using Answer = std::unique_ptr<pg_result, Clear>;
 
-  Connection(const Target& target, Log& log, io::Executor executor);
+  Connection(const Target& target, Log& log, io::Stop& stop, io::Executor executor);
 
   // Opening (opening.cc).
-  io::Task<Result<>> connect(const Target::Host& host, io::Stop& stop, io::Clock::time_point until);
+  io::Task<Result<>> connect(const Target::Host& host, io::Clock::time_point until);
   Error refusal(std::string_view host) const;
   Result<> check_server();
 
@@ -99,9 +100,11 @@ class Connection {
 
   const Target& target_;
   Log& log_;
+  io::Stop& stop_;
   io::Executor executor_;
   Handle handle_;
   Readiness readiness_;  // before the handle is closed, it lets go of the socket
+  io::Stop::Listener on_abandon_;
   std::string doing_ = "connecting";
   io::Clock::time_point until_{};
   std::string sqlstate_;

@@ -299,6 +299,40 @@ TEST_F(ConnectionTest, AStopEndsConnecting) {
   EXPECT_EQ(opened.error().message, "enough");
 }
 
+TEST_F(ConnectionTest, AnAbandonedStopEndsACall) {
+  for (const bool idempotent : {true, false}) {
+    auto target = make_target(StoreUrl::parse(Server::shared().url()).value(), {});
+    ASSERT_TRUE(target);
+    io::Stop stop(loop_.executor());
+    Client client(loop_.executor(), stop, log_,
+                  {.target = std::move(*target), .timeout = seconds(600), .gate = {}, .retry = {}});
+    bool asked = false;
+    auto work = [&](Connection& connection) -> io::Task<Result<Rows>> {
+      asked = true;
+      auto late = co_await connection.run_one(Statement("SELECT pg_sleep(600)"));
+      EXPECT_FALSE(connection.reusable());
+      co_return late;
+    };
+    auto both = [&]() -> io::Task<Result<Rows>> {
+      auto call = io::start(loop_.executor(),
+                            client.call({.doing = "testing", .idempotent = idempotent}, work));
+      while (!asked) co_await io::sleep_for(milliseconds(1));
+      stop.request({ErrorCode::deadline, Retry::fatal, std::nullopt, "enough"});
+      co_await io::sleep_for(milliseconds(50));
+      EXPECT_FALSE(call.ready()) << "a request alone cuts nothing";
+      stop.abandon();
+      co_return co_await call.get();
+    };
+    auto answer = loop_.run(both());
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, ErrorCode::deadline);
+    EXPECT_EQ(answer.error().retry, Retry::never);
+    EXPECT_TRUE(answer.error().message.starts_with("enough; ")) << answer.error().message;
+    EXPECT_EQ(answer.error().message.find("not known") == std::string::npos, idempotent);
+    EXPECT_EQ(client.stats().gate.in_flight, 0u);
+  }
+}
+
 TEST_F(ConnectionTest, WhatIsNotKnownToBeDoneIsNotRepeated) {
   auto target = make_target(StoreUrl::parse(Server::shared().url()).value(), {});
   Client client(loop_.executor(), stop_, log_,

@@ -90,9 +90,9 @@ io::Task<Result<std::unique_ptr<Connection>>> Connection::open(const Target& tar
       continue;
     }
     for (const Target::Host& host : *hosts) {
-      std::unique_ptr<Connection> connection(new Connection(target, log, executor));
+      std::unique_ptr<Connection> connection(new Connection(target, log, stop, executor));
       auto connected =
-          co_await connection->connect(host, stop, std::min(until, io::Clock::now() + patience));
+          co_await connection->connect(host, std::min(until, io::Clock::now() + patience));
       if (connected) connected = connection->check_server();
       if (connected) co_return connection;
       // Another server is asked when this one cannot be reached or is not the wanted kind, but not
@@ -106,8 +106,7 @@ io::Task<Result<std::unique_ptr<Connection>>> Connection::open(const Target& tar
   co_return std::unexpected(std::move(*error));
 }
 
-io::Task<Result<>> Connection::connect(const Target::Host& host, io::Stop& stop,
-                                       io::Clock::time_point until) {
+io::Task<Result<>> Connection::connect(const Target::Host& host, io::Clock::time_point until) {
   std::vector<const char*> names;
   std::vector<const char*> values;
   const auto add = [&](const char* name, const char* value) {
@@ -147,8 +146,8 @@ io::Task<Result<>> Connection::connect(const Target::Host& host, io::Stop& stop,
   PQsetErrorVerbosity(handle_.get(), PQERRORS_VERBOSE);  // see sqlstate_in
   PQsetNoticeReceiver(handle_.get(), on_notice, &log_);
 
-  const io::Stop::Listener listener(stop, [this] { readiness_.interrupt(); });
-  if (stop.requested()) co_return std::unexpected(stop.reason());
+  const io::Stop::Listener listener(stop_, [this] { readiness_.interrupt(); });
+  if (stop_.requested()) co_return std::unexpected(stop_.reason());
   PostgresPollingStatusType wanted = PGRES_POLLING_WRITING;
   while (wanted != PGRES_POLLING_OK) {
     // Attached anew each time: libpq may have changed the socket, under the same number, too.
@@ -159,7 +158,7 @@ io::Task<Result<>> Connection::connect(const Target::Host& host, io::Stop& stop,
     readiness_.detach();
     if (!ready.read && !ready.write) {
       ended_ = true;
-      if (stop.requested()) co_return std::unexpected(stop.reason());
+      if (stop_.requested()) co_return std::unexpected(stop_.reason());
       co_return fail(ErrorCode::network, Retry::again,
                      "{} could not be reached in time at {}. Check the network and the address.",
                      target_.description, where);

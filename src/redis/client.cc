@@ -29,8 +29,8 @@ std::unique_ptr<Connection> Client::take_idle() {
 io::Task<Result<Replies>> Client::Lease::carry(const Commands& commands, std::size_t most_bytes) {
   if (!connection_) connection_ = client_.take_idle();
   if (!connection_) {
-    auto opened = co_await Connection::open(client_.executor_, client_.options_, client_.tls_,
-                                            client_.traffic_, client_.gate_.stop());
+    auto opened = co_await Connection::open(client_.executor_, client_.options_,
+                                            client_.gate_.stop(), client_.tls_, client_.traffic_);
     if (!opened) co_return std::unexpected(std::move(opened.error()));
     connection_ = std::move(*opened);
   }

@@ -281,6 +281,46 @@ TEST_F(RedisClientTest, AGreetingThatDoesNotComeIsATimeOut) {
   EXPECT_EQ(answer.error().code, ErrorCode::timeout);
 }
 
+TEST_F(RedisClientTest, AnAbandonedStopEndsEveryWait) {
+  // Once in the greeting, once in a round trip.
+  for (const bool greets : {false, true}) {
+    timeout = std::chrono::milliseconds(600'000);
+    greeting = greets ? kGreeted : "";
+    seen.clear();
+    serve([](int, const std::string&) { return Answer{}; });
+    io::Stop own(loop.executor());
+    flow::Gate own_gate(loop.executor(), own, {});
+    flow::Retrier own_retrier(own, {.attempts = 3, .base = std::chrono::milliseconds(1)}, 1);
+    Client waiting(
+        loop.executor(), own_gate, own_retrier, log,
+        {.address = {.host = "127.0.0.1", .port = server->port()}, .connect_timeout = timeout});
+    Commands commands;
+    commands.add_command("GET", "k");
+    const auto judge = [](Replies&, const ServerFacts&) -> Result<> { return {}; };
+    const RoundTrip about{.doing = "testing", .divisible = true, .most_bytes = kEnough};
+    const auto both = [&]() -> io::Task<Result<>> {
+      auto asked = io::start(loop.executor(), waiting.call(commands, about, judge));
+      while (seen.size() < (greets ? 2u : 1u)) {
+        co_await io::sleep_for(std::chrono::milliseconds(1));
+      }
+      own.request({ErrorCode::interrupted, Retry::fatal, std::nullopt, "enough"});
+      co_await io::sleep_for(std::chrono::milliseconds(20));
+      EXPECT_FALSE(asked.ready()) << "a request alone cuts nothing";
+      own.abandon();
+      co_return co_await asked.get();
+    };
+    const Result<> answer = loop.run(both());
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, ErrorCode::interrupted);
+    EXPECT_EQ(answer.error().retry, Retry::never);
+    EXPECT_EQ(
+        answer.error().message,
+        fmt::format("enough; Redis at 127.0.0.1:{} had not answered by then.", server->port()));
+    EXPECT_EQ(server->connections(), 1);
+    EXPECT_EQ(own_gate.stats().in_flight, 0u);
+  }
+}
+
 TEST_F(RedisClientTest, ALeaseKeepsOneConnection) {
   serve([](int number, const std::string&) { return Answer{fmt::format("$1\r\n{}\r\n", number)}; });
   Commands commands;

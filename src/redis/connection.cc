@@ -140,15 +140,16 @@ class Connection::Transport {
 
 namespace {
 
-// Calls `on_time` at the deadline, unless it is destroyed before.
+// Calls `on_time` at the deadline, or when the stop is abandoned, unless it is destroyed before.
 class Watchdog {
  public:
-  Watchdog(io::Executor executor, io::Clock::time_point deadline, std::function<void()> on_time)
-      : timer_(executor, deadline), state_(std::make_shared<State>(std::move(on_time), false)) {
+  Watchdog(io::Executor executor, io::Stop& stop, io::Clock::time_point deadline,
+           std::function<void()> on_time)
+      : timer_(executor, deadline),
+        state_(std::make_shared<State>(std::move(on_time), false)),
+        on_abandon_(stop, [this] { state_->fire(); }, io::Stop::Phase::abandoned) {
     timer_.async_wait([state = state_](const error_code& error) {
-      if (error || !state->on_time) return;
-      state->fired = true;
-      state->on_time();
+      if (!error) state->fire();
     });
   }
   ~Watchdog() { state_->on_time = nullptr; }
@@ -161,16 +162,24 @@ class Watchdog {
   struct State {
     std::function<void()> on_time;
     bool fired;
+
+    void fire() {
+      if (!on_time || std::exchange(fired, true)) return;
+      on_time();
+    }
   };
   io::Timer timer_;
   std::shared_ptr<State> state_;
+  io::Stop::Listener on_abandon_;
 };
 
 }  // namespace
 
-Connection::Connection(io::Executor executor, const Options& options, Traffic& traffic)
+Connection::Connection(io::Executor executor, const Options& options, io::Stop& stop,
+                       Traffic& traffic)
     : executor_(executor),
       options_(options),
+      stop_(stop),
       traffic_(traffic),
       transport_(std::make_unique<Transport>(executor)) {}
 Connection::~Connection() = default;
@@ -192,25 +201,30 @@ std::string Connection::without_password(std::string_view said) const {
   return text;
 }
 
+Error Connection::given_up() const {
+  return stop_.given_up(fmt::format("Redis at {}", place()));
+}
+
 io::Task<Result<std::unique_ptr<Connection>>> Connection::open(io::Executor executor,
                                                                const Options& options,
-                                                               SharedTls& tls, Traffic& traffic,
-                                                               io::Stop& stop) {
-  std::unique_ptr<Connection> connection(new Connection(executor, options, traffic));
+                                                               io::Stop& stop, SharedTls& tls,
+                                                               Traffic& traffic) {
+  std::unique_ptr<Connection> connection(new Connection(executor, options, stop, traffic));
   // Nothing has been asked of the server yet that could be half done.
   Transport& transport = *connection->transport_;
   const io::Stop::Listener listener(stop, [&transport] { transport.close(); });
-  Result<> opened = co_await connection->connect(tls, stop);
+  Result<> opened = co_await connection->connect(tls);
   if (opened) opened = co_await connection->greet();
   if (!opened && stop.requested()) co_return std::unexpected(stop.reason());
   if (!opened) co_return std::unexpected(std::move(opened.error()));
   co_return connection;
 }
 
-io::Task<Result<>> Connection::connect(SharedTls& tls, io::Stop& stop) {
+io::Task<Result<>> Connection::connect(SharedTls& tls) {
   const Address& address = options_.address;
   const auto deadline = io::Clock::now() + options_.connect_timeout;
-  const auto late = [&] {
+  const auto late = [&]() -> Result<> {
+    if (stop_.abandoned()) return std::unexpected(given_up());
     return fail(ErrorCode::timeout, Retry::again,
                 "there was no connection to Redis at {} within {} ms. Check the address and the "
                 "network.",
@@ -218,9 +232,9 @@ io::Task<Result<>> Connection::connect(SharedTls& tls, io::Stop& stop) {
   };
   const auto name = std::make_shared<LookUp>(executor_);
   asio::co_spawn(executor_, look_up(name, address.host, address.port), asio::detached);
-  const io::Stop::Listener listener(stop, [&name] { name->changed.notify_all(); });
+  const io::Stop::Listener listener(stop_, [&name] { name->changed.notify_all(); });
   while (!name->done) {
-    if (stop.requested()) co_return std::unexpected(stop.reason());
+    if (stop_.requested()) co_return std::unexpected(stop_.reason());
     if (io::Clock::now() >= deadline) co_return late();
     co_await name->changed.wait_until(deadline);
   }
@@ -231,7 +245,7 @@ io::Task<Result<>> Connection::connect(SharedTls& tls, io::Stop& stop) {
                    reason(name->error));
   }
 
-  const Watchdog watchdog(executor_, deadline, [this] { transport_->close(); });
+  const Watchdog watchdog(executor_, stop_, deadline, [this] { transport_->close(); });
   error_code error;
   co_await asio::async_connect(transport_->socket(), name->addresses, into(error));
   if (watchdog.fired()) co_return late();
@@ -245,6 +259,7 @@ io::Task<Result<>> Connection::connect(SharedTls& tls, io::Stop& stop) {
   if (address.tls) {
     const error_code failed = co_await transport_->start_tls(address, tls);
     if (watchdog.fired()) {
+      if (stop_.abandoned()) co_return late();
       co_return fail(ErrorCode::timeout, Retry::again,
                      "Redis at {} did not answer the beginning of TLS within {} ms. Check that the "
                      "port speaks TLS; redis:// is without.",
@@ -327,7 +342,9 @@ io::Task<Result<Replies>> Connection::round_trip(const Commands& commands, std::
 io::Task<Result<Replies>> Connection::exchange(const Commands& commands, std::size_t most_bytes,
                                                std::chrono::milliseconds timeout) {
   broken_ = true;  // until proven otherwise
-  const Watchdog watchdog(executor_, io::Clock::now() + timeout, [this] { transport_->close(); });
+  if (stop_.abandoned()) co_return std::unexpected(given_up());
+  const Watchdog watchdog(executor_, stop_, io::Clock::now() + timeout,
+                          [this] { transport_->close(); });
   reader_.expect(commands.count(), most_bytes);
   error_code error = co_await transport_->write(commands, traffic_);
   // Also after a failed write: a server that closes the connection says why before.
@@ -336,6 +353,7 @@ io::Task<Result<Replies>> Connection::exchange(const Commands& commands, std::si
     error_code read_error;
     const std::string_view bytes = co_await transport_->read(read_error, traffic_);
     if (watchdog.fired()) {
+      if (stop_.abandoned()) co_return std::unexpected(given_up());
       co_return fail(ErrorCode::timeout, Retry::again,
                      "Redis at {} did not answer within {} ms. Try again later, or with a larger "
                      "--timeout.",

@@ -56,11 +56,13 @@ class Connection {
   using SharedTls = std::shared_ptr<Tls>;
 
   // Connects and greets. Errors: network, timeout (both may pass); unauthorized, not_found (the
-  // database), unsupported, which are fatal for a run. None of them holds the password. A stop ends
-  // it with its reason. `options`, `tls`, `traffic` and `stop` outlive the connection.
+  // database), unsupported, which are fatal for a run. None of them holds the password. A
+  // requested stop ends it with its reason; once the stop is abandoned, every round trip under way
+  // ends with Stop::given_up. `options`, `stop`,
+  // `tls` and `traffic` outlive the connection.
   static io::Task<Result<std::unique_ptr<Connection>>> open(io::Executor executor,
-                                                            const Options& options, SharedTls& tls,
-                                                            Traffic& traffic, io::Stop& stop);
+                                                            const Options& options, io::Stop& stop,
+                                                            SharedTls& tls, Traffic& traffic);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -76,17 +78,19 @@ class Connection {
 
  private:
   class Transport;
-  Connection(io::Executor executor, const Options& options, Traffic& traffic);
-  io::Task<Result<>> connect(SharedTls& tls, io::Stop& stop);
+  Connection(io::Executor executor, const Options& options, io::Stop& stop, Traffic& traffic);
+  io::Task<Result<>> connect(SharedTls& tls);
   io::Task<Result<>> greet();
   io::Task<Result<Replies>> exchange(const Commands& commands, std::size_t most_bytes,
                                      std::chrono::milliseconds timeout);
   [[nodiscard]] std::string place() const;
   // What the server said, without the password: an unknown AUTH comes back with its arguments.
   [[nodiscard]] std::string without_password(std::string_view said) const;
+  [[nodiscard]] Error given_up() const;
 
   io::Executor executor_;
   const Options& options_;
+  io::Stop& stop_;
   Traffic& traffic_;
   std::unique_ptr<Transport> transport_;
   ReplyReader reader_;

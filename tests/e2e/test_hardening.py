@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -196,6 +197,67 @@ class OnCloudflare(SluiceTest):
         result = running.end()
         self.assertEqual(result.code, INTERRUPTED, str(result))
         self.assertIn("jobs resume", result.complaint)
+
+    def silent(self, route, first=1):
+        """From its first such call on, this route is not answered within the minute."""
+        self.fake.faults(script=[{"route": route, "first": first, "last": 1000, "fault": "stall"}],
+                         stall_ms=60000)
+        self.fake.reset()
+
+    def stopped(self, *words, by, resumable=True):
+        """Runs until it is stopped in the middle of a call that is not answered, and checks its end."""
+        begun = time.monotonic()
+        if by == "deadline":
+            result = self.sluice(*words, "--deadline", "1s", env=self.env, code=THROTTLED)
+            self.assertIn("deadline", result.complaint)
+        else:
+            running = self.start(*words, env=self.env)
+            while not self.fake.stats()["faults"].get("stall") and running.process.poll() is None:
+                time.sleep(0.01)
+            running.send(signal.SIGINT)
+            result = running.end()
+            self.assertEqual(result.code, INTERRUPTED, str(result))
+        # A grace of 5 s, and not the 60 s of --timeout.
+        self.assertLess(time.monotonic() - begun, 20, str(result))
+        self.assertEqual("jobs resume" in result.complaint, resumable, str(result))
+        return result
+
+    def test_a_silent_server_does_not_outlast_a_stop(self):
+        for by in ("deadline", "signal"):
+            with self.subTest(by=by):
+                self.silent("GET keys")
+                self.stopped("kv", "list", *self.there, "--all", by=by, resumable=False)
+
+    def test_a_port_that_never_speaks_does_not_outlast_the_deadline(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            place = f"127.0.0.1:{silent.getsockname()[1]}"
+            for store in (f"redis://{place}", f"postgres://user@{place}/db?sslmode=disable"):
+                with self.subTest(store=store):
+                    begun = time.monotonic()
+                    self.refused("kv", "list", "--store", store, "--timeout", "10m", "--deadline", "1s",
+                                 code=THROTTLED, mentions="deadline")
+                    self.assertLess(time.monotonic() - begun, 20)
+
+    def test_what_was_not_answered_before_a_stop_is_done_by_the_resumed_job(self):
+        for by in ("deadline", "signal"):
+            with self.subTest(by=by):
+                self.fake.faults()
+                self.fake.fill("test", ENTRIES)
+                self.silent("POST bulk/delete", first=4)
+                result = self.stopped("kv", "delete", *self.there, "--all", "--max-delete", "5000", "--yes",
+                                      "--json", "--batch-size", "100", "--concurrency", "4", by=by)
+                report = json.loads(result.out)
+                self.assertGreater(report["done"], 0)
+                self.assertLess(report["done"], len(ENTRIES))
+                self.assertEqual(report["failed"], 0, report)
+                job = self.job()
+                self.assertEqual((job["state"], job["done"]), ("unfinished", report["done"]), job)
+                self.fake.faults()
+                result = self.sluice("jobs", "resume", job["job"], "--yes", "--json", env=self.env)
+                report = json.loads(result.out)
+                self.assertEqual((report["done"], report["failed"], report["skipped"]),
+                                 (len(ENTRIES), 0, 0))
+                self.assertEqual(self.fake.entries("test"), {})
 
     def test_a_locked_file_does_not_outlast_the_deadline(self):
         """Another process holds the lock; waiting for it ends with the run."""

@@ -67,7 +67,7 @@ Account::Account(const Environment& environment, std::string account_id,
       id_(std::move(account_id)),
       namespaces_path_(path_of(id_)),
       concurrency_(std::max<std::size_t>(1, gate_options.concurrency)),
-      client_(environment.executor, std::move(client_options)),
+      client_(environment.executor, std::move(client_options), &environment.stop),
       gate_(environment.executor, environment.stop, gate_options),
       retrier_(environment.stop, environment.retry, std::random_device{}()),
       session_(client_, gate_, retrier_, environment.log, std::move(session_options)) {}
