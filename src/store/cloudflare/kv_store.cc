@@ -349,7 +349,7 @@ io::Task<Result<BulkResult>> KvStore::bulk_write(http::Request request, std::siz
     }
     if (!error && !adds_up(result, true, sent)) {
       return fail(
-          ErrorCode::protocol, Retry::again,
+          ErrorCode::protocol, Retry::never,
           "Cloudflare's answer while {} does not add up: of {} keys it calls {} done and {} "
           "failed. Try again.",
           what, sent, result.successful.value_or(0), result.unsuccessful.size());
