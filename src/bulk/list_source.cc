@@ -9,8 +9,6 @@ namespace {
 
 // Cloudflare lists no fewer than ten keys at once.
 constexpr std::uint64_t kLeastPage = 10;
-// More pieces than this gain little: the work on the entries takes longer than their listing.
-constexpr std::size_t kMostAutomaticPieces = 8;
 
 // The place in the order of keys from which on the next page lists.
 std::string place_to_begin(const PieceLister& lister) {

@@ -20,6 +20,9 @@ struct Partitions {
   std::vector<std::string> prefixes;  // not empty: these prefixes
 };
 
+// More pieces than this gain little: the work on the entries takes longer than their listing.
+inline constexpr std::size_t kMostAutomaticPieces = 8;
+
 // "auto", a number of pieces (1 to 32), or prefixes parted by commas. Refuses prefixes of which one
 // begins with another: what both begin with would be listed twice.
 Result<Partitions> parse_partitions(std::string_view text);

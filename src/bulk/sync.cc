@@ -15,9 +15,6 @@ namespace sluice::bulk {
 
 namespace {
 
-// As many pieces as an automatic listing has; see ListSource.
-constexpr std::size_t kMostAutomaticPieces = 8;
-
 // A store as a merge needs it: itself, or its listing collected in order.
 struct OrderedSide {
   store::Store* listing = nullptr;
