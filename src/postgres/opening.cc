@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "io/resolve.h"
 #include "postgres/connection.h"
-#include "postgres/resolver.h"
 
 namespace sluice::postgres {
 
@@ -66,7 +66,7 @@ io::Task<Result<std::vector<Target::Host>>> candidates(Target::Host host, io::St
     found.push_back(std::move(host));
     co_return found;
   }
-  auto addresses = co_await resolve(host.name, stop, until);
+  auto addresses = co_await io::resolve(host.name, stop, until);
   if (!addresses) co_return std::unexpected(std::move(addresses.error()));
   for (std::string& address : *addresses) {
     found.push_back({host.name, std::move(address), host.port});

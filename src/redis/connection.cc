@@ -8,15 +8,17 @@
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/connect.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/ssl/impl/src.hpp>  // the one place where Asio's TLS is compiled
 #include <boost/asio/write.hpp>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/utf8.h"
+#include "io/resolve.h"
 #include "redis/server_error.h"
 
 namespace sluice::redis {
@@ -28,29 +30,9 @@ using boost::system::error_code;
 namespace {
 
 using Socket = asio::basic_stream_socket<tcp, io::Executor>;
-using Resolver = asio::ip::basic_resolver<tcp, io::Executor>;
-using Addresses = Resolver::results_type;
 
 auto into(error_code& error) {
   return asio::redirect_error(io::use_task, error);
-}
-
-// The look-up of a name. It cannot be broken off, so it may outlast a caller that has no more
-// patience: both hold it.
-struct LookUp {
-  explicit LookUp(io::Executor executor) : changed(executor) {}
-  io::Event changed;
-  bool done = false;
-  error_code error;
-  Addresses addresses;
-};
-
-io::Task<> look_up(std::shared_ptr<LookUp> result, std::string host, std::uint16_t port) {
-  Resolver resolver(co_await asio::this_coro::executor);
-  result->addresses = co_await resolver.async_resolve(
-      host, std::to_string(port), asio::ip::resolver_base::numeric_service, into(result->error));
-  result->done = true;
-  result->changed.notify_all();
 }
 
 // The reason as OpenSSL or the system words it, in one line.
@@ -230,24 +212,16 @@ io::Task<Result<>> Connection::connect(SharedTls& tls) {
                 "network.",
                 place(), options_.connect_timeout.count());
   };
-  const auto name = std::make_shared<LookUp>(executor_);
-  asio::co_spawn(executor_, look_up(name, address.host, address.port), asio::detached);
-  const io::Stop::Listener listener(stop_, [&name] { name->changed.notify_all(); });
-  while (!name->done) {
-    if (stop_.requested()) co_return std::unexpected(stop_.reason());
-    if (io::Clock::now() >= deadline) co_return late();
-    co_await name->changed.wait_until(deadline);
-  }
-  if (name->error) {
-    const bool may_pass = name->error == asio::error::host_not_found_try_again;
-    co_return fail(ErrorCode::network, may_pass ? Retry::again : Retry::fatal,
-                   "the host of Redis at {} cannot be found: {}. Check its name.", place(),
-                   reason(name->error));
+  auto addresses = co_await io::resolve(address.host, stop_, deadline);
+  if (!addresses) co_return std::unexpected(std::move(addresses.error()));
+  std::vector<tcp::endpoint> endpoints;
+  for (const std::string& each : *addresses) {
+    endpoints.emplace_back(asio::ip::make_address(each), address.port);
   }
 
   const Watchdog watchdog(executor_, stop_, deadline, [this] { transport_->close(); });
   error_code error;
-  co_await asio::async_connect(transport_->socket(), name->addresses, into(error));
+  co_await asio::async_connect(transport_->socket(), endpoints, into(error));
   if (watchdog.fired()) co_return late();
   if (error) {
     co_return fail(ErrorCode::network, Retry::again,

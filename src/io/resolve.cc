@@ -1,4 +1,4 @@
-#include "postgres/resolver.h"
+#include "io/resolve.h"
 
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
@@ -7,18 +7,18 @@
 
 #include "base/utf8.h"
 
-namespace sluice::postgres {
+namespace sluice::io {
 
 namespace {
 
-using Resolver = boost::asio::ip::basic_resolver<boost::asio::ip::tcp, io::Executor>;
+using Resolver = boost::asio::ip::basic_resolver<boost::asio::ip::tcp, Executor>;
 
 // The system's resolver cannot be called off. Its answer may come when nobody waits any more, so
 // this is shared with it.
 struct Answer {
-  explicit Answer(io::Executor executor) : resolver(executor), arrived(executor) {}
+  explicit Answer(Executor executor) : resolver(executor), arrived(executor) {}
   Resolver resolver;
-  io::Event arrived;
+  Event arrived;
   bool done = false;
   boost::system::error_code error;
   std::vector<std::string> addresses;
@@ -26,9 +26,9 @@ struct Answer {
 
 }  // namespace
 
-io::Task<Result<std::vector<std::string>>> resolve(std::string name, io::Stop& stop,
-                                                   io::Clock::time_point until) {
-  const io::Executor executor = co_await boost::asio::this_coro::executor;
+Task<Result<std::vector<std::string>>> resolve(std::string name, Stop& stop,
+                                               Clock::time_point until) {
+  const Executor executor = co_await boost::asio::this_coro::executor;
   const auto answer = std::make_shared<Answer>(executor);
   answer->resolver.async_resolve(
       name, "",
@@ -43,22 +43,23 @@ io::Task<Result<std::vector<std::string>>> resolve(std::string name, io::Stop& s
         }
         answer->arrived.notify_all();
       });
-  const io::Stop::Listener listener(stop, [&] { answer->arrived.notify_all(); });
-  while (!answer->done && !stop.requested() && io::Clock::now() < until) {
+  const Stop::Listener listener(stop, [&] { answer->arrived.notify_all(); });
+  while (!answer->done && !stop.requested() && Clock::now() < until) {
     co_await answer->arrived.wait_until(until);
   }
   if (!answer->done && stop.requested()) co_return std::unexpected(stop.reason());
   if (!answer->done) {
-    co_return fail(ErrorCode::network, Retry::again,
+    co_return fail(ErrorCode::timeout, Retry::again,
                    "the address of {} was not found in time. Check the network and the name.",
                    printable(name));
   }
   if (answer->error || answer->addresses.empty()) {
-    co_return fail(ErrorCode::network, Retry::again,
-                   "the address of {} could not be found ({}). Check the network and the name.",
+    const bool may_pass = answer->error == boost::asio::error::host_not_found_try_again;
+    co_return fail(ErrorCode::network, may_pass ? Retry::again : Retry::fatal,
+                   "the address of {} cannot be found ({}). Check the network and the name.",
                    printable(name), answer->error.message());
   }
   co_return std::move(answer->addresses);
 }
 
-}  // namespace sluice::postgres
+}  // namespace sluice::io
