@@ -13,18 +13,18 @@ Client::Client(io::Executor executor, io::Stop& stop, Log& log, Options options)
       gate_(executor, stop, options_.gate),
       retrier_(stop, options_.retry, std::random_device{}()) {}
 
-io::Task<Result<Client::Lease>> Client::enter(std::string doing) {
+io::Task<Result<Client::Lease>> Client::enter(const Call& about) {
   // Others may take what is opened here, but no more often than calls may be in flight.
   const std::size_t most_opened = options_.gate.concurrency + 8;
   for (std::size_t opened_here = 0;; ++opened_here) {
-    auto pass = co_await gate_.enter();
+    auto pass = co_await gate_.enter(flow::request_kind(about.doing, about.bytes));
     if (!pass) co_return std::unexpected(std::move(pass.error()));
     const auto now = io::Clock::now();
     while (!idle_.empty()) {
       std::unique_ptr<Connection> connection = std::move(idle_.back());
       idle_.pop_back();
       if (!connection->reusable()) continue;
-      connection->begin(std::move(doing), now + options_.timeout);
+      connection->begin(about.doing, now + options_.timeout);
       const Connection::Traffic before = connection->traffic();
       co_return Lease{std::move(*pass), std::move(connection), before, now};
     }
@@ -38,7 +38,8 @@ io::Task<Result<Client::Lease>> Client::enter(std::string doing) {
     // Whoever is next takes the new connection, and so there are never more of them than calls that
     // the gate lets in.
     auto opened = co_await Connection::open(options_.target, log_, stop_, now + options_.timeout);
-    pass->finish(flow::outcome_of(opened ? nullptr : &opened.error()));
+    // How long it took to open one tells nothing about the load.
+    pass->finish(opened ? flow::Outcome::other : flow::outcome_of(&opened.error()));
     if (!opened) co_return std::unexpected(std::move(opened.error()));
     log_.debug("connected to {}", options_.target.description);
     idle_.push_back(std::move(*opened));

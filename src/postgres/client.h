@@ -37,6 +37,7 @@ class Client {
     std::string doing;       // completes "while …"
     bool idempotent = true;  // it may be done twice
     bool divisible = false;  // a smaller one may succeed where it takes too long
+    std::size_t bytes = 0;   // about what it carries: large ones take longer than small ones
   };
 
   // What is referred to must outlive the client.
@@ -49,7 +50,7 @@ class Client {
   auto call(Call about, Work work) -> std::invoke_result_t<Work&, Connection&> {
     using Answer = typename std::invoke_result_t<Work&, Connection&>::value_type;
     auto once = [this, &about, &work]() -> io::Task<Answer> {
-      auto lease = co_await enter(about.doing);
+      auto lease = co_await enter(about);
       if (!lease) co_return std::unexpected(std::move(lease.error()));
       Answer answer = co_await work(*lease->connection);
       conclude(*lease, about, answer ? nullptr : &answer.error());
@@ -75,7 +76,7 @@ class Client {
     io::Clock::time_point begun;
   };
   // Waits for the gate, and for a connection if none is idle.
-  io::Task<Result<Lease>> enter(std::string doing);
+  io::Task<Result<Lease>> enter(const Call& about);
   void conclude(Lease& lease, const Call& about, Error* error);
 
   Options options_;

@@ -26,26 +26,31 @@ std::unique_ptr<Connection> Client::take_idle() {
   return nullptr;
 }
 
-io::Task<Result<Replies>> Client::Lease::carry(const Commands& commands, std::size_t most_bytes) {
+// `opened` becomes true if a connection had to be made first.
+io::Task<Result<Replies>> Client::Lease::carry(const Commands& commands, std::size_t most_bytes,
+                                               bool& opened) {
   if (!connection_) connection_ = client_.take_idle();
   if (!connection_) {
-    auto opened = co_await Connection::open(client_.executor_, client_.options_,
-                                            client_.gate_.stop(), client_.tls_, client_.traffic_);
-    if (!opened) co_return std::unexpected(std::move(opened.error()));
-    connection_ = std::move(*opened);
+    auto made = co_await Connection::open(client_.executor_, client_.options_, client_.gate_.stop(),
+                                          client_.tls_, client_.traffic_);
+    if (!made) co_return std::unexpected(std::move(made.error()));
+    connection_ = std::move(*made);
+    opened = true;
   }
   co_return co_await connection_->round_trip(commands, most_bytes);
 }
 
 io::Task<Result<Replies>> Client::Lease::round_trip(const Commands& commands,
                                                     const RoundTrip& about) {
-  Result<flow::Gate::Pass> pass = co_await client_.gate_.enter();
+  Result<flow::Gate::Pass> pass =
+      co_await client_.gate_.enter(flow::request_kind(about.doing, commands.bytes()));
   if (!pass) {
     discard();  // it may be in the middle of something: WATCH has no EXEC now
     co_return std::unexpected(std::move(pass.error()));
   }
   const auto begun = io::Clock::now();
-  Result<Replies> replies = co_await carry(commands, about.most_bytes);
+  bool opened = false;
+  Result<Replies> replies = co_await carry(commands, about.most_bytes, opened);
   if (client_.log_.enabled(LogLevel::debug)) {
     const std::int64_t took =
         std::chrono::duration_cast<std::chrono::microseconds>(io::Clock::now() - begun).count();
@@ -56,7 +61,8 @@ io::Task<Result<Replies>> Client::Lease::round_trip(const Commands& commands,
                        about.doing, ending, took);
   }
   if (replies) {
-    pass->finish(flow::Outcome::answered);
+    // With the greeting in it, its time tells nothing about the load.
+    pass->finish(opened ? flow::Outcome::other : flow::Outcome::answered);
     co_return replies;
   }
   Error& error = replies.error();

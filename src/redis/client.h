@@ -49,7 +49,7 @@ class Client {
     void discard() { connection_.reset(); }
 
    private:
-    io::Task<Result<Replies>> carry(const Commands& commands, std::size_t most_bytes);
+    io::Task<Result<Replies>> carry(const Commands& commands, std::size_t most_bytes, bool& opened);
 
     Client& client_;
     std::unique_ptr<Connection> connection_;

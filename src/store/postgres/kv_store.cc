@@ -64,6 +64,12 @@ std::optional<Error> refused(const EntryView& entry) {
   return std::nullopt;
 }
 
+std::size_t bytes_of(std::span<const std::string_view> keys) {
+  std::size_t bytes = 0;
+  for (const std::string_view key : keys) bytes += key.size();
+  return bytes;
+}
+
 }  // namespace
 
 // The entries of a put that are written, in key order, each key once.
@@ -195,8 +201,9 @@ io::Task<Result<GetAnswer>> KvStore::get(std::span<const std::string_view> keys)
   }
   GetAnswer answer;
   if (keys.empty()) co_return answer;
-  auto found =
-      co_await ask({.doing = doing("reading entries of"), .divisible = keys.size() > 1}, [&] {
+  auto found = co_await ask(
+      {.doing = doing("reading entries of"), .divisible = keys.size() > 1, .bytes = bytes_of(keys)},
+      [&] {
         // The server adds up first, and sends no value when they are too many.
         postgres::Statement statement(
             fmt::format("SELECT key, expires_at, total, CASE WHEN total <= $2 OR matches = 1 THEN "
@@ -271,7 +278,8 @@ io::Task<Result<WriteAnswer>> KvStore::put(std::span<const EntryView> entries) {
     co_return written;
   };
   auto written = co_await core_->client.call(
-      {.doing = doing("writing to"), .divisible = batch.places.size() > 1}, work);
+      {.doing = doing("writing to"), .divisible = batch.places.size() > 1, .bytes = batch.bytes},
+      work);
   if (!written) co_return std::unexpected(std::move(written.error()));
   co_return answer;
 }
@@ -350,8 +358,9 @@ io::Task<Result<WriteAnswer>> KvStore::erase(std::span<const std::string_view> k
     co_return std::unexpected(std::move(checked.error()));
   }
   if (keys.empty()) co_return WriteAnswer{};
-  auto erased =
-      co_await ask({.doing = doing("erasing keys of"), .divisible = keys.size() > 1}, [&] {
+  auto erased = co_await ask(
+      {.doing = doing("erasing keys of"), .divisible = keys.size() > 1, .bytes = bytes_of(keys)},
+      [&] {
         postgres::Statement statement(fmt::format("DELETE FROM {} WHERE key = ANY ($1)", *table_));
         statement.bytea_array(postgres::bytea_array(keys));
         std::vector<postgres::Statement> statements;
