@@ -391,35 +391,9 @@ INSTANTIATE_TEST_SUITE_P(Stores, AgreeTest, testing::Bool(), [](const auto& info
 
 // --- listings that repeat keys ------------------------------------------------------------------
 
-// As Redis's SCAN: no order, and some keys again on a later page.
-class Repeating : public store::FaultyStore {
- public:
-  explicit Repeating(std::unique_ptr<store::Store> below) : FaultyStore(std::move(below), {}) {
-    store::Capabilities can = capabilities();
-    can.ordered = false;
-    can.repeats_keys = true;
-    set_capabilities(can);
-  }
-  io::Task<Result<store::Page>> list(store::ListRequest request) override {
-    auto page = co_await FaultyStore::list(request);
-    if (!page) co_return page;
-    store::Page mixed;
-    mixed.cursor = page->cursor;
-    for (std::size_t i = page->entries.size(); i > 0; --i) {
-      mixed.entries.append(page->entries[i - 1]);
-      if (i % 3 == 0) again_.append(page->entries[i - 1]);
-    }
-    for (const store::EntryView& entry : again_) mixed.entries.append(entry);
-    co_return mixed;
-  }
-
- private:
-  store::Block again_;
-};
-
 TEST_F(SourceTest, AListingThatRepeatsKeysGivesEachOnceInOrder) {
   fill(300);
-  Repeating store(open(*backend));
+  store::UnorderedStore store(open(*backend));
   const Given given = read_from(store, {});
   EXPECT_FALSE(given.error);
   EXPECT_EQ(given.keys.size(), 300u);
@@ -445,7 +419,7 @@ TEST_F(SourceTest, AListingThatRepeatsKeysMayHaveLongOnes) {
   store::Block block;
   block.append({.key = key, .value = "v", .presence = store::Presence::present});
   put(*backend, block);
-  Repeating store(open(*backend));
+  store::UnorderedStore store(open(*backend));
   const Given given = read_from(store, {});
   EXPECT_FALSE(given.error) << given.error->message;
   EXPECT_EQ(given.keys, std::vector<std::string>{key});
@@ -453,7 +427,7 @@ TEST_F(SourceTest, AListingThatRepeatsKeysMayHaveLongOnes) {
 
 TEST_F(SourceTest, AResumedJobGoesOnInTheCollectedListing) {
   fill(300);
-  Repeating store(open(*backend));
+  store::UnorderedStore store(open(*backend));
   auto begun = jobs.create({.id = {},
                             .command = "test",
                             .words = {},
@@ -487,7 +461,7 @@ TEST_F(SourceTest, ACollectedListingThatWasCutOffIsBegunAnew) {
   old_ones.tag_field = "tags";
   old_ones.tag_value = "old";
   {
-    Repeating store(open(*backend));
+    store::UnorderedStore store(open(*backend));
     const auto stop_at_the_fifth = [&]() -> io::Task<> {
       const auto late = io::Clock::now() + std::chrono::seconds(30);
       while (store.calls(Operation::list) < 5 && io::Clock::now() < late) co_await io::yield();
@@ -500,7 +474,7 @@ TEST_F(SourceTest, ACollectedListingThatWasCutOffIsBegunAnew) {
   backend = store::make_memory_backend(narrow());
   restart();
   journal.emplace(*jobs.resume(id));
-  Repeating store(open(*backend));
+  store::UnorderedStore store(open(*backend));
   const Given resumed = read_from(store, old_ones);
   EXPECT_FALSE(resumed.error);
   EXPECT_EQ(resumed.keys, std::vector<std::string>());

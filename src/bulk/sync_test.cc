@@ -354,32 +354,12 @@ TEST_F(SyncTest, AResumedSyncDoesNotDeleteWhatTheSourceHasByNow) {
 }
 
 TEST_F(SyncTest, AListingWithoutOrderIsCollectedFirst) {
-  class Unordered : public store::FaultyStore {
-   public:
-    explicit Unordered(std::unique_ptr<store::Store> below) : FaultyStore(std::move(below), {}) {
-      store::Capabilities can = capabilities();
-      can.ordered = false;
-      can.repeats_keys = true;
-      set_capabilities(can);
-    }
-    io::Task<Result<store::Page>> list(store::ListRequest request) override {
-      auto page = co_await FaultyStore::list(request);
-      if (!page) co_return page;
-      store::Page mixed;
-      mixed.cursor = page->cursor;
-      for (std::size_t i = page->entries.size(); i > 0; --i) {
-        mixed.entries.append(page->entries[i - 1]);
-        mixed.entries.append(page->entries[i - 1]);
-      }
-      co_return mixed;
-    }
-  };
   for (const bool checksum : {false, true}) {
     backend = store::make_memory_backend(narrow());
     target = store::make_memory_backend(narrow());
     fill_both();
-    Unordered from(open(*backend));
-    Unordered into(open(*target));
+    store::UnorderedStore from(open(*backend));
+    store::UnorderedStore into(open(*target));
     SyncOptions options = deleting();
     options.checksum = checksum;
     Job with = job();

@@ -115,4 +115,25 @@ io::Task<Result<WriteAnswer>> FaultyStore::erase(std::span<const std::string_vie
   co_return answer;
 }
 
+UnorderedStore::UnorderedStore(std::unique_ptr<Store> below, Hook hook)
+    : FaultyStore(std::move(below), std::move(hook)) {
+  Capabilities can = capabilities();
+  can.ordered = false;
+  can.repeats_keys = true;
+  set_capabilities(can);
+}
+
+io::Task<Result<Page>> UnorderedStore::list(ListRequest request) {
+  auto page = co_await FaultyStore::list(request);
+  if (!page) co_return page;
+  Page mixed;
+  mixed.cursor = page->cursor;
+  for (std::size_t i = page->entries.size(); i > 0; --i) {
+    mixed.entries.append(page->entries[i - 1]);
+    if (i % 3 == 0) again_.append(page->entries[i - 1]);
+  }
+  for (const EntryView& entry : again_) mixed.entries.append(entry);
+  co_return mixed;
+}
+
 }  // namespace sluice::store

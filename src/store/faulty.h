@@ -80,4 +80,14 @@ class FaultyStore : public Store {
   std::size_t most_at_once_ = 0;
 };
 
+// Lists as Redis's SCAN does: without order, and with some keys again on every later page.
+class UnorderedStore : public FaultyStore {
+ public:
+  explicit UnorderedStore(std::unique_ptr<Store> below, Hook hook = {});
+  io::Task<Result<Page>> list(ListRequest request) override;
+
+ private:
+  Block again_;
+};
+
 }  // namespace sluice::store

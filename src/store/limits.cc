@@ -4,6 +4,7 @@
 #include <chrono>
 #include <string>
 
+#include "base/base64.h"
 #include "base/utf8.h"
 
 namespace sluice::store {
@@ -126,6 +127,23 @@ std::vector<std::uint32_t> writable_in_key_order(const Capabilities& capabilitie
   }
   order.resize(kept);
   return order;
+}
+
+std::string cursor_of_key(std::string_view key) {
+  std::string cursor;
+  append_base64(cursor, key);
+  return cursor;
+}
+
+Result<std::string> key_of_cursor(std::string_view cursor) {
+  auto key = decode_base64(cursor);
+  if (!key || key->empty()) {
+    return fail(
+        ErrorCode::invalid_argument,
+        "the cursor \"{}\" is not one of this store's. Start the listing from its beginning.",
+        printable(cursor.substr(0, 80)));
+  }
+  return key;
 }
 
 std::vector<std::string> split_points(std::vector<std::string> keys, std::size_t parts) {

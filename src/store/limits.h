@@ -35,6 +35,11 @@ std::vector<std::uint32_t> writable_in_key_order(const Capabilities& capabilitie
 // The least text that is greater than every text that begins with `prefix`; empty: there is none.
 std::string end_of_prefix(std::string_view prefix);
 
+// The cursor of a store that pages by key is the last key that was looked at, in base64: it stays
+// good whatever is written meanwhile. `key_of_cursor` refuses (invalid_argument) what is none.
+std::string cursor_of_key(std::string_view key);
+Result<std::string> key_of_cursor(std::string_view cursor);
+
 // Of some keys of a store, those that part them into `parts` pieces of the same size: in order,
 // each once, at most parts - 1. See Store::split.
 std::vector<std::string> split_points(std::vector<std::string> keys, std::size_t parts);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/base64.h"
 #include "base/utf8.h"
 #include "postgres/binary.h"
 #include "store/limits.h"
@@ -40,14 +39,9 @@ Result<PageRequest> page_request(const std::string& table, const ListRequest& re
                                  std::size_t rows) {
   std::string after(request.after);
   if (!request.cursor.empty()) {
-    auto decoded = decode_base64(request.cursor);
-    if (!decoded || decoded->empty()) {
-      return fail(
-          ErrorCode::invalid_argument,
-          "the cursor \"{}\" is not one of this store's. Start the listing from its beginning.",
-          printable(request.cursor.substr(0, 80)));
-    }
-    after = std::move(*decoded);
+    auto key = key_of_cursor(request.cursor);
+    if (!key) return std::unexpected(std::move(key.error()));
+    after = std::move(*key);
   }
   postgres::Statement statement("");
   Range range(statement);
@@ -113,7 +107,7 @@ PageAnswer read_page(const PageRequest& request, const postgres::Rows& rows) {
   }
   answer.cut = bytes >= kPageBytes && rows.size() < request.rows;
   if (rows.size() > 0 && (answer.cut || rows.size() >= request.rows)) {
-    append_base64(answer.page.cursor, rows.bytes(rows.size() - 1, kKey));
+    answer.page.cursor = cursor_of_key(rows.bytes(rows.size() - 1, kKey));
   }
   return answer;
 }

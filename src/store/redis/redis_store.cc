@@ -236,24 +236,28 @@ io::Task<Result<Block>> RedisStore::read(std::span<const std::string_view> keys,
   }
 }
 
+std::vector<std::string_view> RedisStore::possible_keys(std::span<const std::string_view> keys,
+                                                        std::vector<KeyFailure>& failed) const {
+  std::vector<std::string_view> possible;
+  possible.reserve(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    auto checked = check_key(redis_capabilities(), keys[i]);
+    if (checked) checked = space_.check(keys[i]);
+    if (checked) {
+      possible.push_back(keys[i]);
+    } else {
+      failed.push_back({i, std::move(checked.error())});
+    }
+  }
+  return possible;
+}
+
 io::Task<Result<GetAnswer>> RedisStore::get(std::span<const std::string_view> keys) {
   if (auto checked = check_get(redis_capabilities(), keys); !checked) {
     co_return std::unexpected(std::move(checked.error()));
   }
   GetAnswer answer;
-  std::vector<std::string_view> valid;
-  valid.reserve(keys.size());
-  std::vector<bool> refused(keys.size());
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    auto checked = check_key(redis_capabilities(), keys[i]);
-    if (checked) checked = space_.check(keys[i]);
-    if (checked) {
-      valid.push_back(keys[i]);
-    } else {
-      refused[i] = true;
-      answer.failed.push_back({i, std::move(checked.error())});
-    }
-  }
+  const std::vector<std::string_view> valid = possible_keys(keys, answer.failed);
   Block found;
   if (!valid.empty()) {
     const std::string what = doing("getting values");
@@ -266,12 +270,15 @@ io::Task<Result<GetAnswer>> RedisStore::get(std::span<const std::string_view> ke
     answer.entries = std::move(found);
     co_return answer;
   }
-  std::size_t next = 0;
+  std::size_t next_found = 0;
+  auto refused = answer.failed.begin();  // in the order of the keys
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    answer.entries.append(
-        refused[i]
-            ? EntryView{.key = keys[i], .value = {}, .metadata = {}, .presence = Presence::failed}
-            : found[next++]);
+    if (refused != answer.failed.end() && refused->index == i) {
+      ++refused;
+      answer.entries.append({.key = keys[i], .presence = Presence::failed});
+    } else {
+      answer.entries.append(found[next_found++]);
+    }
   }
   co_return answer;
 }
@@ -354,17 +361,7 @@ io::Task<Result<WriteAnswer>> RedisStore::erase(std::span<const std::string_view
     co_return std::unexpected(std::move(checked.error()));
   }
   WriteAnswer answer;
-  std::vector<std::string_view> valid;
-  valid.reserve(keys.size());
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    auto checked = check_key(redis_capabilities(), keys[i]);
-    if (checked) checked = space_.check(keys[i]);
-    if (checked) {
-      valid.push_back(keys[i]);
-    } else {
-      answer.failed.push_back({i, std::move(checked.error())});
-    }
-  }
+  const std::vector<std::string_view> valid = possible_keys(keys, answer.failed);
   if (valid.empty()) co_return answer;
   Commands commands;
   ask_existence(commands);

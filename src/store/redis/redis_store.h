@@ -31,6 +31,10 @@ class RedisStore : public Store {
   io::Task<Result<WriteAnswer>> erase(std::span<const std::string_view> keys) override;
 
  private:
+  // The keys that can be in this namespace, in their order; why the others cannot is added to
+  // `failed`.
+  std::vector<std::string_view> possible_keys(std::span<const std::string_view> keys,
+                                              std::vector<KeyFailure>& failed) const;
   // Keys of a listing, with what they lie in.
   struct Scanned {
     std::vector<std::string_view> keys;

@@ -7,7 +7,6 @@
 #include <cstring>
 #include <utility>
 
-#include "base/base64.h"
 #include "store/limits.h"
 #include "store/sqlite/schema.h"
 
@@ -80,10 +79,7 @@ class Listing::Filler {
   }
 
   // Marks the page as one that others follow.
-  void set_more() {
-    page_.cursor.clear();
-    append_base64(page_.cursor, last_);
-  }
+  void set_more() { page_.cursor = cursor_of_key(last_); }
   [[nodiscard]] bool values() const { return values_; }
   [[nodiscard]] Page& page() { return page_; }
 
@@ -106,14 +102,9 @@ Result<Listing::Range> Listing::range_of(const ListRequest& request) {
               .until = std::string(request.until)};
   std::string after(request.after);
   if (!request.cursor.empty()) {
-    auto decoded = decode_base64(request.cursor);
-    if (!decoded || decoded->empty()) {
-      return fail(
-          ErrorCode::invalid_argument,
-          "the cursor \"{}\" is not one of this store's. Start the listing from its beginning.",
-          request.cursor.substr(0, 80));
-    }
-    after = std::move(*decoded);
+    auto key = key_of_cursor(request.cursor);
+    if (!key) return std::unexpected(std::move(key.error()));
+    after = std::move(*key);
   }
   if (!after.empty() && after >= range.from) {
     range.from = std::move(after);
