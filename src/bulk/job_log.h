@@ -8,43 +8,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "bulk/position.h"
+#include "bulk/job_record.h"
 #include "flow/journal.h"
 
 namespace sluice::bulk {
-
-// What a job was asked to do. Two jobs with the same `identity` are the same work: --resume
-// continues an unfinished one.
-struct JobHeader {
-  std::string id;
-  std::string command;             // "kv delete"
-  std::vector<std::string> words;  // the flags and arguments that resume it, without secrets
-  std::string folder;              // the current folder in which the words are understood
-  std::string output;              // the file that is written, as an absolute path; or empty
-  std::string identity;            // store, namespace, selection and output, as one string
-  std::int64_t created = 0;        // seconds since 1970-01-01 UTC
-};
-
-// How far a job is.
-struct Checkpoint {
-  Position position;
-  Counts counts;
-  std::uint64_t output_bytes = 0;   // of the output file
-  std::uint64_t failure_bytes = 0;  // of the file of failed keys
-  // The matched keys are in the spool file, complete: the source is the spool from now on.
-  bool spooled = false;
-};
-
-enum class JobState : std::uint8_t { running, unfinished, finished, failed };
-[[nodiscard]] std::string_view name(JobState state);
-
-// A job as `sluice jobs` shows it.
-struct JobSummary {
-  JobHeader header;
-  JobState state = JobState::unfinished;
-  Checkpoint checkpoint;
-  std::string reason;  // why it ended, if it did not finish
-};
 
 // The journal of one job: typed records over flow::Journal.
 //

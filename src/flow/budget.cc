@@ -15,6 +15,8 @@
 #include <new>
 #include <thread>
 
+#include "io/boot.h"
+
 namespace sluice::flow {
 
 // Processes of different versions share it: a change of the layout changes the file's name.
@@ -68,11 +70,10 @@ class File {
   int descriptor_;
 };
 
-std::array<char, 40> boot_id() {
+// Without an id, a file from before a start shows by the times in it.
+std::array<char, 40> this_boot() {
   std::array<char, 40> id{};
-  const File file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
-  // Without one, a file from before a start shows by the times in it.
-  if (file.get() < 0 || ::read(file.get(), id.data(), id.size() - 1) < 0) id = {};
+  io::boot_id().copy(id.data(), id.size() - 1);
   return id;
 }
 
@@ -207,7 +208,7 @@ Result<std::unique_ptr<Budget>> Budget::share(const std::string& folder, std::st
     return std::unexpected(std::move(checked.error()));
   }
 
-  const std::array<char, 40> boot = boot_id();
+  const std::array<char, 40> boot = this_boot();
   Lock lock(file.get());
   if (!has_size(file.get())) {
     if (!lock.take()) return unusable(path, "is held by another process");
