@@ -9,6 +9,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -30,6 +31,19 @@ DONE, FAILED, USAGE, SOME_FAILED, NOT_FOUND, UNAUTHORIZED, THROTTLED, INTERRUPTE
 PATIENCE = 240
 
 ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78]")
+
+
+UNKNOWN_HOST = "no-such-host.invalid"  # RFC 6761: there is none
+
+
+def code_of_unknown_host():
+    """How a run with UNKNOWN_HOST ends: at once where the resolver says that there is no such name,
+    at the deadline where it cannot answer now (no network), since it may later."""
+    try:
+        socket.getaddrinfo(UNKNOWN_HOST, None)
+    except socket.gaierror as error:
+        return THROTTLED if error.errno == socket.EAI_AGAIN else FAILED
+    raise AssertionError(f"this machine's resolver invents an address for {UNKNOWN_HOST}")
 
 
 class Result:
