@@ -41,6 +41,7 @@ io::Task<ExitCode> run_import(Context& context, const Invocation& invocation) {
     co_return report_error(context, system_error(reason, fmt::format("read {}", printable(path))));
   }
   StorePlace place = source_place(context, invocation);
+  place.create_file = true;
   place.create = invocation.on("create-namespace");
   auto kv = co_await open_store(context, place, invocation.on("dry-run"));
   if (!kv) co_return report_error(context, kv.error());

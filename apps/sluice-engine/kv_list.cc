@@ -43,8 +43,6 @@ std::string page_table(const store::Block& page, bool metadata, bool first, std:
 }
 
 io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
-  auto kv = co_await open_store(context, source_place(context, invocation));
-  if (!kv) co_return report_error(context, kv.error());
   const std::string format = invocation.value("format").value_or("");
   if (invocation.on("json") && (format == "table" || format == "csv" || format == "keys")) {
     co_return report_error(context,
@@ -53,6 +51,8 @@ io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
                                         "leave one out",
                                         format)});
   }
+  auto kv = co_await open_store(context, source_place(context, invocation));
+  if (!kv) co_return report_error(context, kv.error());
   const EntryOutput how = entry_output(context, invocation, "table");
   auto output = open_output(context, invocation);
   if (!output) co_return report_error(context, output.error());

@@ -138,6 +138,7 @@ io::Task<ExitCode> put(Context& context, const Invocation& invocation) {
   }
 
   StorePlace place = source_place(context, invocation);
+  place.create_file = true;
   place.create = invocation.on("create-namespace");
   auto kv = co_await open_store(context, place, invocation.on("dry-run"));
   if (!kv) co_return report_error(context, kv.error());

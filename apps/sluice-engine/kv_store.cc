@@ -64,16 +64,19 @@ namespace {
 Result<> check_there(Context& context, const std::string& url) {
   if (!url.starts_with("sqlite:")) return {};
   std::string file = url.substr(7);
-  if (file.empty()) file = context.store_environment().data_folder + "/store.db";
+  const bool named = !file.empty();
+  if (!named) file = context.store_environment().data_folder + "/store.db";
   if (std::error_code error; std::filesystem::exists(file, error) || error) return {};
-  return fail(ErrorCode::not_found, "there is no file {} to read from", printable(file));
+  return fail(ErrorCode::not_found,
+              "there is no file {}: {}the first `sluice kv put` or `kv import` makes it",
+              printable(file), named ? "check the name; " : "");
 }
 
 }  // namespace
 
 io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, bool dry_run,
                                      const KvStore* other) {
-  if (place.there) {
+  if (!place.create_file) {
     if (auto checked = check_there(context, place.url); !checked) {
       co_return std::unexpected(checked.error());
     }

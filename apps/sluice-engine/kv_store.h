@@ -22,7 +22,9 @@ struct StorePlace {
   std::string name;     // --namespace; empty: not given
   std::string id;       // --namespace-id; empty: not given
   bool create = false;  // make the namespace if it does not exist
-  bool there = false;   // an embedded store whose file does not exist is refused, not made
+  // Make the file of an embedded store if it does not exist. What only reads refuses instead: the
+  // name is mistyped, most likely.
+  bool create_file = false;
 };
 [[nodiscard]] StorePlace source_place(const Context& context, const Invocation& invocation);
 

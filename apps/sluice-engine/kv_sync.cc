@@ -14,22 +14,22 @@ namespace sluice::cli {
 namespace {
 
 // What the merge has found, and what became of it.
-void tell(Console& console, const bulk::MergeFindings& found, const bulk::Report& report,
-          std::uint64_t deleted, bool deletes, bool dry_run) {
+void tell(Console& console, const bulk::SyncReport& sync, bool deletes, bool dry_run) {
+  const bulk::MergeFindings& found = sync.found;
   std::string line = fmt::format("{} missing, {} different, {} equal; only in the target: {}",
                                  format_count(found.missing), format_count(found.different),
                                  format_count(found.equal), format_count(found.extra));
+  if (found.extra > 0 && !deletes) line += " (kept: --delete removes them)";
+  if (sync.deleted.value_or(0) > 0) {
+    line += fmt::format(", of which {} {}", format_count(*sync.deleted),
+                        dry_run ? "would be deleted" : "were deleted");
+  }
   if (found.expiring > 0) {
     line += fmt::format("; about to expire, passed over: {}", format_count(found.expiring));
   }
-  if (found.extra > 0 && !deletes) line += " (kept: --delete removes them)";
-  if (deleted > 0) {
-    line += fmt::format(", of which {} {}", format_count(deleted),
-                        dry_run ? "would be deleted" : "were deleted");
-  }
   console.say("{}", line);
-  if (deletes && !report.ended_early && report.counts.failed > 0 && !found.written &&
-      found.extra > 0) {
+  const bool held_back = deletes && !sync.deleted && found.extra > 0;
+  if (held_back && !sync.report.ended_early) {
     console.warn("nothing was deleted, because some entries could not be written");
   }
 }
@@ -78,13 +78,13 @@ io::Task<ExitCode> run_sync(Context& context, const Invocation& invocation) {
   (*job)->note_batch_size(to.store->capabilities().put_entries);
   (*job)->show_progress({&from, &to});
   options.guard = erase_guard(context, invocation, **job, ask, to);
-  bulk::MergeFindings found;
-  const bulk::Report report =
-      co_await bulk::sync((*job)->job(), *from.store, *to.store, std::move(options), found);
+  const bulk::SyncReport sync =
+      co_await bulk::sync((*job)->job(), *from.store, *to.store, std::move(options));
   co_await (*job)->hide_progress();
-  const std::uint64_t deleted = found.written ? report.counts.done - *found.written : 0;
+  const bulk::Report& report = sync.report;
+  const bulk::MergeFindings& found = sync.found;
   if (!report.ended_early || report.counts.listed > 0) {
-    tell(context.console, found, report, deleted, deletes, invocation.on("dry-run"));
+    tell(context.console, sync, deletes, invocation.on("dry-run"));
   }
   co_return (*job)->finish(report, {&from, &to},
                            {{"namespace", from.in.title},
@@ -94,7 +94,7 @@ io::Task<ExitCode> run_sync(Context& context, const Invocation& invocation) {
                             {"equal", found.equal},
                             {"extra", found.extra},
                             {"expiring", found.expiring},
-                            {"deleted", deleted}});
+                            {"deleted", sync.deleted.value_or(0)}});
 }
 
 }  // namespace

@@ -11,12 +11,12 @@ std::string StorePair::identity() const {
 io::Task<Result<StorePair>> open_pair(Context& context, const Invocation& invocation) {
   // A source whose name is mistyped, or that is not mounted, must not pass for an empty one: a sync
   // would delete all of the target.
-  StorePlace from_place = source_place(context, invocation);
-  from_place.there = true;
+  const StorePlace from_place = source_place(context, invocation);
   StorePlace to_place{.url = invocation.value("to").value_or(from_place.url),
                       .name = invocation.value("to-namespace").value_or(""),
                       .id = invocation.value("to-namespace-id").value_or(""),
-                      .create = invocation.on("create-namespace")};
+                      .create = invocation.on("create-namespace"),
+                      .create_file = true};
   if (to_place.name.empty() && to_place.id.empty()) to_place.name = from_place.name;
   auto from = co_await open_store(context, from_place);
   if (!from) co_return std::unexpected(from.error());

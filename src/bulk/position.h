@@ -36,8 +36,6 @@ struct MergeFindings {
   std::uint64_t equal = 0;
   std::uint64_t extra = 0;     // only in the target
   std::uint64_t expiring = 0;  // passed over: the target takes no expiry that near
-  // Set once deleting has begun: how many entries had been written before.
-  std::optional<std::uint64_t> written;
   friend bool operator==(const MergeFindings&, const MergeFindings&) = default;
 };
 

@@ -64,36 +64,39 @@ io::Task<Result<OrderedSide>> in_order(Job& job, store::Store& store, std::strin
 
 class Syncer {
  public:
-  Syncer(Job& job, store::Store& from, store::Store& to, const SyncOptions& options,
-         MergeFindings& found)
+  Syncer(Job& job, store::Store& from, store::Store& to, const SyncOptions& options)
       : job_(halved(job)),
         // What is to be deleted has to be known by now: days may have passed since the job stopped.
         run_(job_, "changed", options.erase ? JobRun::Begin::anew : JobRun::Begin::where_it_was),
         from_(from),
         to_(to),
         options_(options),
-        found_(found) {
-    found_ = run_.start().position.found;
-  }
+        found_(run_.start().position.found) {}
 
-  io::Task<Report> sync() {
+  io::Task<SyncReport> sync() {
     if (auto checked = check_sync(options_, job_.settings.partitions, from_.capabilities(),
                                   to_.capabilities());
         !checked) {
       run_.end_early(checked.error());
-      co_return run_.finish();
+      co_return finish();
     }
     auto place = SpoolPlace::make(job_);
     if (!place) {
       run_.end_early(place.error());
-      co_return run_.finish();
+      co_return finish();
     }
     if (!run_.start().spooled) co_await merge(place->path());
     if (run_.start().spooled && !run_.ending()) co_await erase(place->path());
-    co_return run_.finish();
+    co_return finish();
   }
 
  private:
+  SyncReport finish() {
+    SyncReport sync{.report = run_.finish(), .found = found_, .deleted = std::nullopt};
+    if (written_) sync.deleted = sync.report.counts.done - *written_;
+    return sync;
+  }
+
   // What is read and what is written share the bytes that may be in flight.
   static Job halved(const Job& job) {
     Job half = job;
@@ -163,7 +166,7 @@ class Syncer {
                      found_.extra, found_.extra);
     }
     if (auto passed = co_await options_.guard.pass(found_.extra); !passed) co_return passed;
-    found_.written = run_.counts().done;
+    written_ = run_.counts().done;
     co_return run_.begin_from_spool({.selected = found_.extra});
   }
 
@@ -210,8 +213,9 @@ class Syncer {
   store::Store& from_;
   store::Store& to_;
   const SyncOptions& options_;
-  MergeFindings& found_;
-  std::optional<SpoolWriter> extra_;  // the keys that only `to` has
+  MergeFindings found_;
+  std::optional<std::uint64_t> written_;  // before the deletions began
+  std::optional<SpoolWriter> extra_;      // the keys that only `to` has
 };
 
 }  // namespace
@@ -234,9 +238,8 @@ Result<> check_sync(const SyncOptions& options, const Partitions& partitions,
   return {};
 }
 
-io::Task<Report> sync(Job& job, store::Store& from, store::Store& to, SyncOptions options,
-                      MergeFindings& found) {
-  Syncer syncer(job, from, to, options, found);
+io::Task<SyncReport> sync(Job& job, store::Store& from, store::Store& to, SyncOptions options) {
+  Syncer syncer(job, from, to, options);
   co_return co_await syncer.sync();
 }
 

@@ -1,6 +1,9 @@
 // sync: makes the selected entries of one store equal to those of another.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "bulk/erase_batches.h"
 #include "bulk/job.h"
 #include "bulk/selection.h"
@@ -14,6 +17,13 @@ struct SyncOptions {
   bool checksum = false;  // compare values, too; without it metadata and expiry are compared
   bool exact = false;     // fetch every value singly, byte for byte
   EraseGuard guard;       // stands before the first deletion
+};
+
+struct SyncReport {
+  Report report;
+  MergeFindings found;  // by the merge, up to where it came
+  // Of report.counts.done; the rest was written. None: no deletion was begun.
+  std::optional<std::uint64_t> deleted;
 };
 
 // Refuses what sync would refuse, before anything is asked of the stores.
@@ -31,12 +41,8 @@ Result<> check_sync(const SyncOptions& options, const Partitions& partitions,
 // An entry that expires sooner than `to` takes it is passed over: by the time of the next sync it
 // is gone.
 //
-// `found` is what the merge has found, up to where it came; `written` in it is set once the
-// deletions have begun.
-//
 // Costs, against remote stores of N keys each of which M differ: the two listings, M / get_keys
 // requests for values and M / put_entries to write; with `checksum`, N / get_keys for each side.
-io::Task<Report> sync(Job& job, store::Store& from, store::Store& to, SyncOptions options,
-                      MergeFindings& found);
+io::Task<SyncReport> sync(Job& job, store::Store& from, store::Store& to, SyncOptions options);
 
 }  // namespace sluice::bulk
