@@ -40,10 +40,10 @@ using Handler = std::function<io::Task<Result<Response>>(Call&)>;
 using Guard = std::function<std::optional<Response>(Call&)>;
 
 struct Route {
-  std::string method;               // "GET", which answers HEAD, too
-  std::string path;                 // "/accounts/{account}/storage/kv/namespaces/{namespace}"
-  std::string name;                 // in metrics: the path, unless another one is given
-  std::uint64_t body_limit = 0;     // bytes
+  std::string method;            // "GET", which answers HEAD, too
+  std::string path;              // "/accounts/{account}/storage/kv/namespaces/{namespace}"
+  std::string name;              // in metrics: the path, unless another one is given
+  std::uint64_t body_limit = 0;  // bytes
   Handler handler;
   Guard guard{};
 };
