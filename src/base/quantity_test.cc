@@ -110,6 +110,10 @@ TEST(Timestamp, Reads) {
 
 TEST(Timestamp, ReadsHttpDates) {
   EXPECT_EQ(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").value(), 784'111'777);
+  EXPECT_EQ(format_http_date(784'111'777), "Sun, 06 Nov 1994 08:49:37 GMT");
+  for (const std::int64_t moment : {0, 951'827'696, 1'893'456'000}) {
+    EXPECT_EQ(parse_http_date(format_http_date(moment)).value(), moment);
+  }
   for (const std::string_view text :
        {"", "Sun, 06 Nov 1994 08:49:37 UTC", "Sunday, 06-Nov-94 08:49:37 GMT",
         "Sun, 31 Feb 1994 08:49:37 GMT", "Sun, 06 ovD 1994 08:49:37 GMT"}) {

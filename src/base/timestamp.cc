@@ -93,8 +93,24 @@ Result<std::int64_t> parse_timestamp(std::string_view text) {
               text);
 }
 
+namespace {
+constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+}
+
+std::string format_http_date(std::int64_t unix_seconds) {
+  const std::chrono::sys_seconds moment{std::chrono::seconds{unix_seconds}};
+  const auto day = std::chrono::floor<std::chrono::days>(moment);
+  const std::chrono::year_month_day date{day};
+  const std::int64_t second = (moment - day).count();
+  constexpr std::string_view weekdays = "SunMonTueWedThuFriSat";
+  return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
+                     weekdays.substr(3 * std::chrono::weekday{day}.c_encoding(), 3),
+                     static_cast<unsigned>(date.day()),
+                     months.substr(3 * (static_cast<unsigned>(date.month()) - 1), 3),
+                     static_cast<int>(date.year()), second / 3600, second / 60 % 60, second % 60);
+}
+
 Result<std::int64_t> parse_http_date(std::string_view text) {
-  constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
   // "Sun, 06 Nov 1994 08:49:37 GMT": every part has its fixed place.
   const bool shaped = text.size() == 29 && text.substr(3, 2) == ", " && text[7] == ' ' &&
                       text[11] == ' ' && text[16] == ' ' && text.ends_with(" GMT");

@@ -19,5 +19,6 @@ Result<std::int64_t> parse_timestamp(std::string_view text);
 // The Date header of an HTTP answer, in the form that servers must send (RFC 9110, section 5.6.7):
 // "Sun, 06 Nov 1994 08:49:37 GMT" → Unix seconds.
 Result<std::int64_t> parse_http_date(std::string_view text);
+[[nodiscard]] std::string format_http_date(std::int64_t unix_seconds);
 
 }  // namespace sluice

@@ -19,7 +19,8 @@ class MemoryBudget {
   // Up to so many bytes a body is not counted.
   static constexpr std::uint64_t kSmall = 16 * 1024;
 
-  explicit MemoryBudget(std::uint64_t bytes) : all_(bytes), left_(static_cast<std::int64_t>(bytes)) {}
+  explicit MemoryBudget(std::uint64_t bytes)
+      : all_(bytes), left_(static_cast<std::int64_t>(bytes)) {}
   MemoryBudget(const MemoryBudget&) = delete;
   MemoryBudget& operator=(const MemoryBudget&) = delete;
 

@@ -10,9 +10,23 @@ constexpr char lower(char letter) {
   return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
 }
 
+}  // namespace
+
 // RFC 9110, section 15, and Cloudflare's own 52x.
-std::string_view reason(int status) {
+std::string_view status_name(int status) {
   switch (status) {
+    case 100:
+      return "Continue";
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 204:
+      return "No Content";
+    case 304:
+      return "Not Modified";
     case 301:
       return "Moved Permanently";
     case 302:
@@ -39,6 +53,14 @@ std::string_view reason(int status) {
       return "Gone";
     case 413:
       return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 417:
+      return "Expectation Failed";
+    case 431:
+      return "Request Header Fields Too Large";
     case 429:
       return "Too Many Requests";
     case 500:
@@ -51,6 +73,8 @@ std::string_view reason(int status) {
       return "Service Unavailable";
     case 504:
       return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
     case 520:
       return "Unknown Error";
     case 521:
@@ -66,8 +90,6 @@ std::string_view reason(int status) {
   }
 }
 
-}  // namespace
-
 std::optional<std::string_view> Headers::find(std::string_view name) const {
   for (const auto& [field, value] : fields_) {
     if (std::ranges::equal(field, name, {}, lower, lower)) return value;
@@ -76,7 +98,7 @@ std::optional<std::string_view> Headers::find(std::string_view name) const {
 }
 
 std::string status_text(int status) {
-  const std::string_view name = reason(status);
+  const std::string_view name = status_name(status);
   return name.empty() ? fmt::to_string(status) : fmt::format("{} {}", status, name);
 }
 

@@ -72,6 +72,8 @@ struct Failure {
   RequestFate fate = RequestFate::unknown;
 };
 
+// "Too Many Requests"; empty for a status without a name.
+[[nodiscard]] std::string_view status_name(int status);
 // "429 Too Many Requests", or the number alone for a status without a name.
 [[nodiscard]] std::string status_text(int status);
 

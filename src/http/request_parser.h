@@ -28,7 +28,8 @@ class RequestParser {
 
   explicit RequestParser(Limits limits);
   ~RequestParser();
-  RequestParser(RequestParser&&) noexcept;
+  RequestParser(const RequestParser&) = delete;
+  RequestParser& operator=(const RequestParser&) = delete;
 
   enum class Step : std::uint8_t {
     need_more,  // there is no whole head yet
@@ -45,9 +46,10 @@ class RequestParser {
   [[nodiscard]] ServerRequest& request() { return request_; }
   [[nodiscard]] const Refusal& refusal() const { return refusal_; }
 
-  // Reads chunks from the beginning of `bytes` and appends what they carry to `body`, which may
-  // grow to `limit` bytes (else 413). How many of the bytes were consumed; call again with the rest
-  // and more until chunks_done(). Trailers are read and dropped.
+  // After Step::head of a request whose body comes in chunks. Reads chunks from the beginning of
+  // `bytes` and appends what they carry to `body`, which may grow to `limit` bytes (else 413). How
+  // many of the bytes were consumed; call again with the rest and more until chunks_done().
+  // Trailers are read and dropped.
   std::expected<std::size_t, Refusal> parse_chunks(std::string_view bytes, std::string& body,
                                                    std::uint64_t limit);
   [[nodiscard]] bool chunks_done() const;
@@ -65,6 +67,7 @@ class RequestParser {
   std::size_t head_bytes_ = 0;
   std::size_t scanned_ = 0;  // of the bytes: no line ends before
   std::size_t line_ = 0;     // where the line begins that is not complete
+  std::size_t begin_ = 0;    // where the request line begins
   std::unique_ptr<Reader> reader_;
 };
 

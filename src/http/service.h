@@ -24,8 +24,8 @@ struct Served {
   const ServerRequest& request;
   const ServerResponse& response;
   std::uint64_t bytes_received = 0;  // of the body
-  std::uint64_t bytes_sent = 0;  // of the body
-  io::Clock::duration time{};        // from the end of the head to the last byte handed to the kernel
+  std::uint64_t bytes_sent = 0;      // of the body
+  io::Clock::duration time{};  // from the end of the head to the last byte handed to the kernel
 };
 
 // One connection's side of a service. Its calls come one after the other.

@@ -11,7 +11,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/ssl.hpp>
-#include <boost/asio/ssl/impl/src.hpp>  // the one place where Asio's TLS is compiled
 #include <boost/asio/write.hpp>
 #include <optional>
 #include <string>

@@ -24,6 +24,9 @@ struct Route;
 
 // A request on its way through a router.
 struct Call {
+  Call(Request& the_request, const Route& the_route, std::span<const std::string> the_places)
+      : request(the_request), route(the_route), places(the_places) {}
+
   Request& request;
   const Route& route;
   // What the path holds at the route's {places}, in their order, percent-decoded.
@@ -75,8 +78,8 @@ class Router {
   Router& operator=(const Router&) = delete;
 
   void add(Route route);
-  // Answers of paths that begin with `prefix` have this face; the longest prefix counts. `face`
-  // outlives the router.
+  // Answers of paths that begin with `prefix` have this face; the longest prefix counts. The prefix
+  // "" is also for what was no request. `face` outlives the router.
   void use(std::string_view prefix, const ErrorFace& face);
 
   // What a path and method lead to.

@@ -51,7 +51,7 @@ int hex_value(char c) {
   return -1;
 }
 
-bool read_hash(std::string_view text, std::array<unsigned char, 32>& hash) {
+bool read_hash(std::string_view text, Token::Hash& hash) {
   if (text.size() != 2 * hash.size()) return false;
   for (std::size_t i = 0; i < hash.size(); ++i) {
     const int high = hex_value(text[2 * i]);
@@ -158,8 +158,8 @@ bool Token::allows_account(std::string_view account) const {
 }
 
 bool Token::allows_namespace(std::initializer_list<std::string_view> names) const {
-  return !namespaces || std::ranges::any_of(names, [&](std::string_view name) {
-    return std::ranges::find(*namespaces, name) != namespaces->end();
+  return !namespaces || std::ranges::any_of(names, [&](std::string_view each) {
+    return std::ranges::find(*namespaces, each) != namespaces->end();
   });
 }
 
@@ -259,7 +259,7 @@ std::expected<const Token*, Tokens::Problem> Tokens::find(const Credentials& cre
   } else {
     return std::unexpected(Problem::none);
   }
-  std::array<unsigned char, SHA256_DIGEST_LENGTH> hash;
+  Token::Hash hash;
   SHA256(reinterpret_cast<const unsigned char*>(secret.data()), secret.size(), hash.data());
   const Token* found = nullptr;
   for (const Token& token : tokens_) {

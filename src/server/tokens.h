@@ -15,7 +15,8 @@ namespace sluice::server {
 // What the bearer of one token may do. Of the token itself only the hash is known.
 struct Token {
   std::string name;  // unique: for the access log, and for limits
-  std::array<unsigned char, 32> sha256{};
+  using Hash = std::array<unsigned char, 32>;
+  Hash sha256{};
   std::string email;  // not empty: it is a key, which goes with this address in X-Auth-Email
   std::optional<std::vector<std::string>> accounts;    // none: all
   std::optional<std::vector<std::string>> namespaces;  // by title or id; none: all

@@ -37,6 +37,10 @@ struct Subject {
   std::size_t many = 5'000;
   // How often the property test runs.
   int property_runs = 40;
+  // Whether several loops may use it at the same time (Opened::any_loop), and how many calls each
+  // of them makes then.
+  bool any_loop = false;
+  std::size_t loop_steps = 60;
 };
 std::ostream& operator<<(std::ostream& out, const Subject& subject);
 

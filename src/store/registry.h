@@ -33,6 +33,9 @@ struct Environment {
   // Where processes of this user meet that spend the same budget (flow::Budget::folder); empty: no
   // budget is shared.
   std::string budget_folder{};
+  // How many reads a local store may do at the same time, each on a thread and a connection of its
+  // own. One is enough for a job, and takes the least memory.
+  std::size_t readers = 1;
 };
 
 // What is common to all backends' figures, for summaries.
@@ -49,6 +52,10 @@ struct Opened {
   std::shared_ptr<Backend> backend;
   // The traffic so far; all zero for a local store.
   std::function<WireStats()> wire_stats;
+  // Whether the backend and its stores may be called from several loops at the same time, from any
+  // thread. A call still resumes on its caller's loop. If false, they belong to the loop of
+  // Environment::executor.
+  bool any_loop = false;
 };
 
 // Opens the service that `url` names ("sqlite:/x.db", "cloudflare://ACCOUNT", "memory:"). An

@@ -56,6 +56,7 @@ TEST_F(RegistryTest, KnownSchemesOpen) {
     ASSERT_TRUE(opened) << url << ": " << opened.error().message;
     EXPECT_EQ(opened->backend->description(), description);
     EXPECT_EQ(opened->wire_stats().gate.sent, 0u);
+    EXPECT_TRUE(opened->any_loop);
     EXPECT_TRUE(loop_.run(opened->backend->find_namespace("default")));
   }
 }
@@ -84,6 +85,7 @@ TEST_F(RegistryTest, BothNamesOfPostgresAreOneKind) {
        {"postgres://nobody@127.0.0.1:1/db", "postgresql://nobody@127.0.0.1:1/db"}) {
     auto opened = open(url);  // touches no network
     ASSERT_TRUE(opened) << opened.error().message;
+    EXPECT_FALSE(opened->any_loop);
     EXPECT_EQ(opened->backend->description(), "PostgreSQL database \"db\" at 127.0.0.1:1");
   }
 }

@@ -82,7 +82,8 @@ struct Namespace {
 
 // One namespace of a service. A call either answers key by key, or fails as a whole with one Error;
 // then nothing is known about its keys. What the arguments refer to must stay valid until the
-// returned task has ended. Several calls may be under way at the same time. Belongs to one loop.
+// returned task has ended. Several calls may be under way at the same time. Belongs to one loop
+// unless Opened::any_loop (store/registry.h) says that calls may come from any.
 class Store {
  public:
   virtual ~Store() = default;
@@ -119,7 +120,7 @@ class Store {
   virtual io::Task<Result<WriteAnswer>> erase(std::span<const std::string_view> keys) = 0;
 };
 
-// A service, reached with one set of credentials. Belongs to one loop.
+// A service, reached with one set of credentials. Belongs to one loop unless Opened::any_loop.
 class Backend {
  public:
   virtual ~Backend() = default;

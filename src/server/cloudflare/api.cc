@@ -62,6 +62,11 @@ Route Api::route(std::string_view method, std::string path, std::uint64_t body_l
   return route;
 }
 
+void Api::add_routes(Router& router, std::string_view base) {
+  for (Route& each : routes(base)) router.add(std::move(each));
+  router.use(base, face_);
+}
+
 std::vector<Route> Api::routes(std::string_view base) {
   const std::string all = fmt::format("{}/accounts/{{account}}/storage/kv/namespaces", base);
   const std::string one = all + "/{namespace}";
@@ -137,11 +142,12 @@ io::Task<Result<Response>> Api::with_rate_headers(Call& call,
                                                   io::Task<Answer> (Api::*handler)(Call&)) {
   Answer answer = co_await (this->*handler)(call);
   if (!answer) {
-    // Made an answer here, so that it can bear the headers, it is not logged by the router.
-    if (options_.log != nullptr) {
-      options_.log->warn("{} {}: {}", call.request.method, call.route.name, answer.error().message);
+    // An answer bears the headers, an Error could not. So it is told to the log here.
+    Response told = face_.of(answer.error());
+    if (told.status >= 500 && options_.log != nullptr) {
+      options_.log->error("{} {}: {}", call.route.method, call.route.name, answer.error().message);
     }
-    answer = face_.of(answer.error());
+    answer = std::move(told);
   }
   add_rate_headers(*answer, options_.rate_limit->look(call.caller, io::Clock::now()));
   co_return answer;

@@ -58,7 +58,6 @@ class Api {
   // The routes below `base` ("/client/v4"), which have the envelope for their errors. The router
   // does not outlive this.
   void add_routes(Router& router, std::string_view base);
-  [[nodiscard]] std::vector<Route> routes(std::string_view base);
   [[nodiscard]] const ErrorFace& face() const { return face_; }
 
  private:
@@ -70,6 +69,7 @@ class Api {
               io::Task<Answer> (Api::*handler)(Call&));
 
   // api.cc
+  std::vector<Route> routes(std::string_view base);
   std::optional<Response> guard(Call& call, Access access);
   Response too_many_requests(const RateLimit::Standing& standing) const;
   // Adds what Cloudflare says of the rate limit to the answer of `handler`.

@@ -30,16 +30,21 @@ struct MemoryOptions {
       .exact_get = true,
       .remote = false,
   };
-  // Seconds since 1970-01-01 UTC; empty: this machine's clock.
+  // Seconds since 1970-01-01 UTC; empty: this machine's clock. Called by any thread that uses the
+  // store.
   std::function<std::int64_t()> now;
+  // Whether every call suspends its caller once, as a call to any other store does: so tests find
+  // what relies on a call that does not. If false, only long calls do, now and then, to let the
+  // loop do something else.
+  bool suspends = true;
 };
 
 // A backend whose namespaces live as long as it and its stores. Deterministic: the same calls give
-// the same answers, cursors and namespace ids. Every call suspends its caller once, as a call to
-// any other store does. The namespace "default" exists.
+// the same answers, cursors and namespace ids. The namespace "default" exists. It and its stores
+// may be used by several loops at the same time (Opened::any_loop).
 std::unique_ptr<Backend> make_memory_backend(MemoryOptions options = {});
 
-// For the registry: `memory:`. Everything is gone when the program ends.
+// For the registry: `memory:`, which does not suspend. Everything is gone when the program ends.
 Result<Opened> open_memory(const Environment& environment);
 
 }  // namespace sluice::store

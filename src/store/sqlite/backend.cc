@@ -9,7 +9,7 @@
 
 #include "base/utf8.h"
 #include "io/worker.h"
-#include "store/sqlite/reader.h"
+#include "store/sqlite/readers.h"
 #include "store/sqlite/sqlite.h"
 #include "store/sqlite/writer.h"
 
@@ -35,17 +35,19 @@ constexpr Capabilities kCapabilities{
     .remote = false,
 };
 
-// What the backend and its stores share: two connections, each with a thread of its own. The
-// threads come last: they end before what they use goes away.
+// What the backend and its stores share, with all loops: the connections, each with a thread of its
+// own. The threads come last: they end before what they use goes away.
 struct Core {
-  Core(std::string file, SqliteReader&& open_reader, SqliteWriter&& open_writer)
-      : path(std::move(file)), reader(std::move(open_reader)), writer(std::move(open_writer)) {}
+  Core(std::string file, SqliteWriter open_writer, SqliteReader first_reader,
+       const Environment& environment)
+      : path(std::move(file)),
+        writer(std::move(open_writer)),
+        readers(std::move(first_reader), environment.readers, kCapabilities, environment.give_up) {}
 
-  std::string path;
-  SqliteReader reader;
-  SqliteWriter writer;
-  io::Worker read_thread;
+  const std::string path;
+  SqliteWriter writer;  // used by `write_thread` only
   io::Worker write_thread;
+  SqliteReaders readers;
 };
 
 class SqliteStore : public Store {
@@ -67,23 +69,25 @@ class SqliteStore : public Store {
   io::Task<Result<Page>> list(ListRequest request) override {
     if (refused_) co_return std::unexpected(*refused_);
     const auto core = core_;
-    auto work = [&core, &request, id = id_] { return core->reader.list(id, request); };
-    co_return co_await core->read_thread.run(work);
+    auto work = [&request, id = id_](SqliteReader& reader) { return reader.list(id, request); };
+    co_return co_await core->readers.run(work);
   }
 
   io::Task<Result<std::vector<std::string>>> split(std::string_view prefix,
                                                    std::size_t parts) override {
     if (refused_) co_return std::unexpected(*refused_);
     const auto core = core_;
-    auto work = [&core, prefix, parts, id = id_] { return core->reader.split(id, prefix, parts); };
-    co_return co_await core->read_thread.run(work);
+    auto work = [prefix, parts, id = id_](SqliteReader& reader) {
+      return reader.split(id, prefix, parts);
+    };
+    co_return co_await core->readers.run(work);
   }
 
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override {
     if (refused_) co_return std::unexpected(*refused_);
     const auto core = core_;
-    auto work = [&core, keys, id = id_] { return core->reader.get(id, keys); };
-    co_return co_await core->read_thread.run(work);
+    auto work = [keys, id = id_](SqliteReader& reader) { return reader.get(id, keys); };
+    co_return co_await core->readers.run(work);
   }
 
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override {
@@ -113,24 +117,29 @@ class SqliteBackend : public Backend {
   [[nodiscard]] std::string description() const override { return core_->path; }
 
   io::Task<Result<std::vector<Namespace>>> namespaces() override {
-    auto work = [this] { return core_->reader.namespaces(); };
-    co_return co_await core_->read_thread.run(work);
+    const auto core = core_;
+    auto work = [](SqliteReader& reader) { return reader.namespaces(); };
+    co_return co_await core->readers.run(work);
   }
   io::Task<Result<Namespace>> find_namespace(std::string_view name) override {
-    auto work = [this, name] { return core_->reader.find_namespace(name); };
-    co_return co_await core_->read_thread.run(work);
+    const auto core = core_;
+    auto work = [name](SqliteReader& reader) { return reader.find_namespace(name); };
+    co_return co_await core->readers.run(work);
   }
   io::Task<Result<Namespace>> create_namespace(std::string_view title) override {
-    auto work = [this, title] { return core_->writer.create_namespace(title); };
-    co_return co_await core_->write_thread.run(work);
+    const auto core = core_;
+    auto work = [&core, title] { return core->writer.create_namespace(title); };
+    co_return co_await core->write_thread.run(work);
   }
   io::Task<Result<>> rename_namespace(const Namespace& which, std::string_view title) override {
-    auto work = [this, &which, title] { return core_->writer.rename_namespace(which, title); };
-    co_return co_await core_->write_thread.run(work);
+    const auto core = core_;
+    auto work = [&core, &which, title] { return core->writer.rename_namespace(which, title); };
+    co_return co_await core->write_thread.run(work);
   }
   io::Task<Result<>> delete_namespace(const Namespace& which) override {
-    auto work = [this, &which] { return core_->writer.delete_namespace(which); };
-    co_return co_await core_->write_thread.run(work);
+    const auto core = core_;
+    auto work = [&core, &which] { return core->writer.delete_namespace(which); };
+    co_return co_await core->write_thread.run(work);
   }
   std::unique_ptr<Store> open(const Namespace& which) override {
     return std::make_unique<SqliteStore>(core_, which);
@@ -164,8 +173,11 @@ Result<Opened> open_sqlite(std::string_view path, const Environment& environment
   if (!writer) return std::unexpected(std::move(writer.error()));
   auto reader = SqliteReader::open(file, kCapabilities, environment.give_up);
   if (!reader) return std::unexpected(std::move(reader.error()));
-  auto core = std::make_shared<Core>(std::move(file), std::move(*reader), std::move(*writer));
-  return Opened{std::make_unique<SqliteBackend>(std::move(core)), [] { return WireStats{}; }};
+  auto core =
+      std::make_shared<Core>(std::move(file), std::move(*writer), std::move(*reader), environment);
+  return Opened{.backend = std::make_unique<SqliteBackend>(std::move(core)),
+                .wire_stats = [] { return WireStats{}; },
+                .any_loop = true};
 }
 
 }  // namespace sluice::store

@@ -119,13 +119,11 @@ Result<Page> Listing::page(const ListRequest& request, std::size_t limit, std::i
   auto snapshot = sqlite::Snapshot::begin(database_);
   if (!snapshot) return std::unexpected(std::move(snapshot.error()));
 
-  auto count =
-      database_.number(fmt::format("SELECT count(*) FROM runs WHERE namespace={}", namespace_id_));
-  if (!count) return std::unexpected(std::move(count.error()));
-  const auto runs = static_cast<std::size_t>(*count);
-  const bool by_index = runs > kMostMergedRuns ||
-                        (runs > kFewRuns && (request.cursor.empty() || limit <= kShortPage));
-  if (by_index && runs <= kMostMergedRuns) limit = std::min(limit, kShortPage);
+  auto runs = count_runs();
+  if (!runs) return std::unexpected(std::move(runs.error()));
+  const bool by_index = *runs > kMostMergedRuns ||
+                        (*runs > kFewRuns && (request.cursor.empty() || limit <= kShortPage));
+  if (by_index && *runs <= kMostMergedRuns) limit = std::min(limit, kShortPage);
 
   Filler filler(limit, request.values, now);
   if (!value_) {
@@ -183,6 +181,22 @@ Result<std::vector<std::string>> Listing::split(std::string_view prefix, std::si
     probe->reset();
   }
   return split_points(std::move(keys), parts);
+}
+
+// A namespace that was written key by key may have as many runs as entries.
+Result<std::size_t> Listing::count_runs() {
+  if (!count_runs_) {
+    auto prepared = database_.prepare(
+        fmt::format("SELECT count(*) FROM (SELECT 1 FROM runs WHERE namespace={} LIMIT {})",
+                    namespace_id_, kMostMergedRuns + 1));
+    if (!prepared) return std::unexpected(std::move(prepared.error()));
+    count_runs_ = std::move(*prepared);
+  }
+  auto row = count_runs_.step();
+  if (!row) return std::unexpected(std::move(row.error()));
+  const std::int64_t count = count_runs_.int64(0);
+  count_runs_.reset();
+  return static_cast<std::size_t>(count);
 }
 
 Result<> Listing::load_runs(const Range& range) {

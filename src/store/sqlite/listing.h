@@ -61,6 +61,8 @@ class Listing {
 
   static Result<Range> range_of(const ListRequest& request);
   static std::string hint_of(std::string_view cursor, const ListRequest& request);
+  // How many runs there are, as far as it matters: one more than kMostMergedRuns at most.
+  Result<std::size_t> count_runs();
   Result<> load_runs(const Range& range);
   // Finds, by bisection, an id up to which the run's keys lie before the range.
   Result<std::int64_t> bisect(const Run& run, const Range& range);
@@ -75,6 +77,7 @@ class Listing {
   sqlite::Database& database_;
   std::string table_;
   std::int64_t namespace_id_;
+  sqlite::Statement count_runs_;
   sqlite::Statement read_runs_;
   sqlite::Statement probe_;
   sqlite::Statement value_;

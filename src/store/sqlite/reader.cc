@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include "base/text_distance.h"
@@ -83,8 +84,13 @@ Result<GetAnswer> SqliteReader::get(std::int64_t namespace_id,
     return std::unexpected(checked.error());
   auto found = table(namespace_id);
   if (!found) return std::unexpected(explain(std::move(found.error()), namespace_id));
-  auto snapshot = sqlite::Snapshot::begin(*database_);
-  if (!snapshot) return std::unexpected(std::move(snapshot.error()));
+  // A single statement sees the state of one moment anyway.
+  std::optional<sqlite::Snapshot> snapshot;
+  if (keys.size() > 1) {
+    auto begun = sqlite::Snapshot::begin(*database_);
+    if (!begun) return std::unexpected(std::move(begun.error()));
+    snapshot.emplace(std::move(*begun));
+  }
   auto answer = get_from(**found, keys);
   (*found)->get.reset();
   if (!answer) return std::unexpected(explain(std::move(answer.error()), namespace_id));
@@ -135,12 +141,20 @@ Result<std::vector<Namespace>> SqliteReader::namespaces() {
 }
 
 Result<Namespace> SqliteReader::find_namespace(std::string_view name) {
+  for (const std::string_view column : {"title", "id"}) {
+    auto select =
+        database_->prepare(fmt::format("SELECT id, title FROM namespaces WHERE {}=?1", column));
+    if (!select) return std::unexpected(std::move(select.error()));
+    // As text, which SQLite compares with an id as a number: "07" then finds 7, but is not its id.
+    select->bind_text(1, name);
+    auto row = select->step();
+    if (!row) return std::unexpected(std::move(row.error()));
+    if (!*row) continue;
+    Namespace found{std::to_string(select->int64(0)), std::string(select->text(1))};
+    if (column == "title" || found.id == name) return found;
+  }
   auto all = namespaces();
   if (!all) return std::unexpected(std::move(all.error()));
-  for (const auto member : {&Namespace::title, &Namespace::id}) {
-    const auto found = std::ranges::find(*all, name, member);
-    if (found != all->end()) return *found;
-  }
   std::vector<std::string_view> titles;
   for (const Namespace& each : *all) titles.push_back(each.title);
   return fail(ErrorCode::not_found,

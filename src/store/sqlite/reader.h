@@ -34,6 +34,8 @@ class SqliteReader {
   Result<std::vector<Namespace>> namespaces();
   Result<Namespace> find_namespace(std::string_view name);
 
+  [[nodiscard]] const std::string& path() const { return database_->path(); }
+
  private:
   static constexpr std::size_t kMostAnswerBytes = std::size_t{32} << 20;
 

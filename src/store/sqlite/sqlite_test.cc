@@ -33,7 +33,8 @@ std::filesystem::path temporary_folder() {
 // A backend on a file, with what it needs around it.
 class Site {
  public:
-  Site(io::Loop& loop, const std::string& url_path, const std::string& data_folder)
+  Site(io::Loop& loop, const std::string& url_path, const std::string& data_folder,
+       std::size_t readers = 1)
       : stop_(loop.executor()),
         log_(LogLevel::off),
         environment_{.executor = loop.executor(),
@@ -42,7 +43,8 @@ class Site {
                      .setting = [](std::string_view) { return std::string(); },
                      .data_folder = data_folder,
                      .gate = {},
-                     .retry = {}},
+                     .retry = {},
+                     .readers = readers},
         opened_(open_sqlite(url_path, environment_)) {}
   Result<Opened>& opened() { return opened_; }
   Backend& backend() { return *opened_.value().backend; }
@@ -56,8 +58,8 @@ class Site {
 
 class SqliteFixture : public conformance::Fixture {
  public:
-  explicit SqliteFixture(io::Loop& loop)
-      : folder_(temporary_folder()), site_(loop, (folder_ / "x.db").string(), {}) {}
+  SqliteFixture(io::Loop& loop, std::size_t readers)
+      : folder_(temporary_folder()), site_(loop, (folder_ / "x.db").string(), {}, readers) {}
   ~SqliteFixture() override { std::filesystem::remove_all(folder_); }
   Backend& backend() override { return site_.backend(); }
 
@@ -66,13 +68,17 @@ class SqliteFixture : public conformance::Fixture {
   Site site_;
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Sqlite, Conformance,
-    testing::Values(conformance::Subject{
-        .name = "File",
-        .open = [](io::Loop& loop) { return std::make_unique<SqliteFixture>(loop); },
-        .many = 20'000}),
-    [](const auto& tested) { return tested.param.name; });
+conformance::Subject subject(std::string name, std::size_t readers) {
+  return {
+      .name = std::move(name),
+      .open = [readers](io::Loop& loop) { return std::make_unique<SqliteFixture>(loop, readers); },
+      .many = 20'000,
+      .any_loop = true};
+}
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, Conformance,
+                         testing::Values(subject("File", 1), subject("SeveralReaders", 3)),
+                         [](const auto& tested) { return tested.param.name; });
 
 class SqliteStoreTest : public testing::Test {
  protected:
@@ -424,6 +430,71 @@ TEST_F(SqliteStoreTest, TwoBackendsOfOneFileSeeEachOther) {
   auto shared = loop_.run(two.backend().find_namespace("shared"));
   ASSERT_TRUE(shared);
   ASSERT_TRUE(loop_.run(two.backend().delete_namespace(*shared)));
+}
+
+std::size_t open_files(const std::filesystem::path& file) {
+  std::size_t count = 0;
+  for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(each.path(), gone) == file) ++count;
+  }
+  return count;
+}
+
+TEST_F(SqliteStoreTest, ReadersAreOpenedWhenThereIsWorkForThem) {
+  Site site(loop_, file_, {}, 3);
+  auto store = open_default(site);
+  std::vector<std::string> keys;
+  for (int i = 0; i < 5000; ++i) keys.push_back(fmt::format("k{:05}", i));
+  put(*store, keys);
+  for (int time = 0; time < 20; ++time) EXPECT_EQ(list(*store).size(), keys.size());
+  EXPECT_EQ(open_files(file_), 2u) << "one call at a time needs one reader";
+  const auto executor = loop_.executor();
+  const auto at_once = [&]() -> io::Task<std::size_t> {
+    std::vector<io::Started<Result<Page>>> pages;
+    for (int i = 0; i < 6; ++i) pages.push_back(io::start(executor, store->list({})));
+    std::size_t listed = 0;
+    for (auto& page : pages) {
+      const auto got = co_await page.get();
+      if (got) listed += got->entries.size();
+    }
+    co_return listed;
+  };
+  // A machine with much to do may let one call end before the next begins.
+  for (int time = 0; time < 500 && open_files(file_) < 4; ++time) {
+    EXPECT_EQ(loop_.run(at_once()), 6 * keys.size());
+  }
+  EXPECT_EQ(open_files(file_), 4u);
+}
+
+// Keys that are written one by one make a run each unless they ascend; those without rows must not
+// pile up.
+TEST_F(SqliteStoreTest, EmptyRunsAreRemovedByLaterPuts) {
+  Site site(loop_, file_, {});
+  auto store = open_default(site);
+  put(*store, {"z"});
+  std::vector<std::string> keys;
+  for (int i = 40; i-- > 0;) keys.push_back(fmt::format("k{:02}", i));
+  for (const std::string& key : keys) put(*store, {key});
+  EXPECT_EQ(number("SELECT count(*) FROM runs"), 41);
+  const std::vector<std::string_view> gone(keys.begin(), keys.end());
+  ASSERT_TRUE(loop_.run(store->erase(gone)));
+  EXPECT_EQ(number("SELECT count(*) FROM runs"), 41);
+  for (int i = 20; i-- > 0;) put(*store, {fmt::format("j{:02}", i)});
+  EXPECT_EQ(number("SELECT count(*) FROM runs"), 21);
+  EXPECT_EQ(list(*store).size(), 21u);
+}
+
+TEST_F(SqliteStoreTest, ANamespaceIsFoundByTitleBeforeId) {
+  Site site(loop_, file_, {});
+  auto made = loop_.run(site.backend().create_namespace("1"));
+  ASSERT_TRUE(made);
+  EXPECT_EQ(loop_.run(site.backend().find_namespace("1"))->id, made->id);
+  EXPECT_EQ(loop_.run(site.backend().find_namespace(made->id))->title, "1");
+  for (const std::string& no_id :
+       {"0" + made->id, made->id + " ", made->id + ".0", "+" + made->id}) {
+    EXPECT_FALSE(loop_.run(site.backend().find_namespace(no_id))) << no_id;
+  }
 }
 
 // A process that is killed in the middle of its puts leaves whole puts only, and those that had

@@ -25,6 +25,8 @@ constexpr std::string_view kPragmas =
 
 // Expired rows that a put removes on its way.
 constexpr int kSweep = 1000;
+// Runs that a put looks at, when it has begun one, for those that are empty.
+constexpr int kRunsCleaned = 8;
 
 }  // namespace
 
@@ -63,6 +65,15 @@ Result<SqliteWriter::Table*> SqliteWriter::table(std::int64_t namespace_id) {
                                  name, kSweep)},
            std::pair{&table.last_row,
                      fmt::format("SELECT id, key FROM {} ORDER BY id DESC LIMIT 1", name)},
+           std::pair{
+               &table.clean_runs,
+               fmt::format("DELETE FROM runs WHERE namespace={} AND first>?1 AND first<=?2 "
+                           "AND NOT EXISTS (SELECT 1 FROM {} WHERE id BETWEEN first AND last)",
+                           namespace_id, name)},
+           std::pair{&table.next_runs,
+                     fmt::format("SELECT max(first) FROM (SELECT first FROM runs WHERE "
+                                 "namespace={} AND first>?1 ORDER BY first LIMIT {})",
+                                 namespace_id, kRunsCleaned)},
        }) {
     if (auto prepared = prepare(*statement, sql); !prepared) {
       return std::unexpected(std::move(prepared.error()));
@@ -110,7 +121,9 @@ Result<> SqliteWriter::put_in_transaction(std::int64_t namespace_id,
 
   // Where the last run ends, and the greatest key in it (see schema.h).
   auto last_id = database_->number(
-      fmt::format("SELECT max(last) FROM runs WHERE namespace={}", namespace_id), 0);
+      fmt::format("SELECT last FROM runs WHERE namespace={} ORDER BY first DESC LIMIT 1",
+                  namespace_id),
+      0);
   if (!last_id) return std::unexpected(std::move(last_id.error()));
   auto has_rows = table.last_row.step();
   if (!has_rows) return std::unexpected(std::move(has_rows.error()));
@@ -155,30 +168,41 @@ Result<> SqliteWriter::put_in_transaction(std::int64_t namespace_id,
     }
   }
   if (inserted.next == inserted.first) return {};
-  return record_run(namespace_id, inserted, *has_rows && last_key < inserted.first_key);
+  return record_run(namespace_id, table, inserted, *has_rows && last_key < inserted.first_key);
 }
 
-Result<> SqliteWriter::record_run(std::int64_t namespace_id, const Inserted& inserted,
+// There may be as many runs as entries, so nothing here looks at all of them.
+Result<> SqliteWriter::record_run(std::int64_t namespace_id, Table& table, const Inserted& inserted,
                                   bool extends_last) {
   if (extends_last) {
-    return database_->run(fmt::format("UPDATE runs SET last={1} WHERE namespace={0} AND last={2}",
-                                      namespace_id, inserted.next - 1, inserted.first - 1));
+    return database_->run(
+        fmt::format("UPDATE runs SET last={1} WHERE namespace={0} AND first="
+                    "(SELECT max(first) FROM runs WHERE namespace={0})",
+                    namespace_id, inserted.next - 1));
   }
   if (auto added = database_->run(fmt::format("INSERT INTO runs VALUES({}, {}, {})", namespace_id,
                                               inserted.first, inserted.next - 1));
       !added) {
     return added;
   }
-  // Runs whose rows have all been erased would still cost every listing; they are looked for now
-  // and then, when there are too many.
-  auto count =
-      database_->number(fmt::format("SELECT count(*) FROM runs WHERE namespace={}", namespace_id));
-  if (!count) return std::unexpected(std::move(count.error()));
-  if (*count % static_cast<std::int64_t>(kMostMergedRuns) != 0) return {};
-  return database_->run(fmt::format(
-      "DELETE FROM runs WHERE namespace={} AND NOT EXISTS (SELECT 1 FROM {} WHERE id BETWEEN "
-      "first AND last)",
-      namespace_id, entries_table(namespace_id)));
+  // Begins anywhere: a program that writes one key and ends should not clean the same runs each
+  // time.
+  if (table.cleaned_to < 0) table.cleaned_to = inserted.first * 7919 % inserted.next;
+  return clean_some_runs(table, inserted.first);
+}
+
+Result<> SqliteWriter::clean_some_runs(Table& table, std::int64_t newest) {
+  table.next_runs.bind_int64(1, table.cleaned_to);
+  auto row = table.next_runs.step();
+  if (!row) return std::unexpected(std::move(row.error()));
+  const std::int64_t to = table.next_runs.int64(0);
+  table.next_runs.reset();
+  table.clean_runs.bind_int64(1, table.cleaned_to);
+  table.clean_runs.bind_int64(2, to);
+  if (auto cleaned = table.clean_runs.run(); !cleaned) return cleaned;
+  // At the end it begins again, or it would only ever see the run that was added last.
+  table.cleaned_to = to < newest ? to : 0;
+  return {};
 }
 
 Result<WriteAnswer> SqliteWriter::erase(std::int64_t namespace_id,

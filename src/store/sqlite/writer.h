@@ -36,6 +36,9 @@ class SqliteWriter {
     sqlite::Statement erase;
     sqlite::Statement sweep;
     sqlite::Statement last_row;
+    sqlite::Statement clean_runs;
+    sqlite::Statement next_runs;
+    std::int64_t cleaned_to = -1;  // the first id of the last run that was looked at; -1: none yet
   };
   // The run (see schema.h) that a put adds to.
   struct Inserted {
@@ -52,7 +55,11 @@ class SqliteWriter {
   Result<> put_in_transaction(std::int64_t namespace_id, std::span<const EntryView> entries,
                               std::span<const std::uint32_t> order, std::int64_t now);
   Result<> erase_in_transaction(std::int64_t namespace_id, std::span<const std::string_view> keys);
-  Result<> record_run(std::int64_t namespace_id, const Inserted& inserted, bool extends_last);
+  Result<> record_run(std::int64_t namespace_id, Table& table, const Inserted& inserted,
+                      bool extends_last);
+  // Looks at some runs and removes those that have no row any longer; the next call goes on behind
+  // them. `newest` is the first id of the last run.
+  static Result<> clean_some_runs(Table& table, std::int64_t newest);
   // Whether a namespace other than `own_id` may take the title.
   Result<> check_title(std::string_view title, std::int64_t own_id);
   Result<std::int64_t> id_of(const Namespace& which);

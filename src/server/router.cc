@@ -1,0 +1,99 @@
+#include "server/router.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "base/percent.h"
+
+namespace sluice::server {
+
+namespace {
+
+// The segment at the front of `path` ("/a/b" → "a"), which is left "/b".
+std::string_view take_segment(std::string_view& path) {
+  path.remove_prefix(1);
+  const std::string_view segment = path.substr(0, path.find('/'));
+  path.remove_prefix(segment.size());
+  return segment;
+}
+
+bool is_place(std::string_view segment) {
+  return segment.starts_with('{') && segment.ends_with('}');
+}
+
+}  // namespace
+
+// The routes as a tree by segments. A literal segment goes before a place.
+struct Router::Node {
+  std::map<std::string, std::unique_ptr<Node>, std::less<>> children;
+  std::unique_ptr<Node> place;
+  std::vector<const Route*> routes;  // one for each method
+};
+
+Router::Router() : root_(std::make_unique<Node>()) {}
+Router::~Router() = default;
+
+void Router::add(Route route) {
+  if (route.name.empty()) route.name = route.path;
+  Node* node = root_.get();
+  for (std::string_view rest = route.path; !rest.empty();) {
+    const std::string_view segment = take_segment(rest);
+    std::unique_ptr<Node>& next =
+        is_place(segment) ? node->place : node->children[std::string(segment)];
+    if (next == nullptr) next = std::make_unique<Node>();
+    node = next.get();
+  }
+  node->routes.push_back(routes_.emplace_back(std::make_unique<Route>(std::move(route))).get());
+}
+
+void Router::use(std::string_view prefix, const ErrorFace& face) {
+  faces_.push_back({std::string(prefix), &face});
+  std::ranges::sort(faces_, std::greater(), [](const Face& each) { return each.prefix.size(); });
+}
+
+const ErrorFace& Router::face(std::string_view path) const {
+  for (const Face& each : faces_) {
+    if (path.starts_with(each.prefix)) return *each.face;
+  }
+  return problem_json();
+}
+
+Router::Match Router::match(std::string_view method, std::string_view path) const {
+  Match found;
+  const Node* node = root_.get();
+  for (std::string_view rest = path; !rest.empty() && node != nullptr;) {
+    const std::string_view segment = take_segment(rest);
+    if (const auto child = node->children.find(segment); child != node->children.end()) {
+      node = child->second.get();
+      continue;
+    }
+    node = segment.empty() ? nullptr : node->place.get();
+    if (node == nullptr) break;
+    std::string& place = found.places.emplace_back(segment);
+    if (segment.find('%') == std::string_view::npos) continue;
+    if (auto decoded = percent_decode(segment)) {
+      place = std::move(*decoded);
+    } else {
+      found.refusal = {400, "The path holds a malformed percent-encoding."};
+      return found;
+    }
+  }
+  if (node == nullptr || node->routes.empty()) {
+    found.refusal = {404, "There is nothing at this path."};
+    return found;
+  }
+  const std::string_view wanted = method == "HEAD" ? std::string_view("GET") : method;
+  for (const Route* route : node->routes) {
+    if (route->method == wanted) {
+      found.route = route;
+      return found;
+    }
+    found.allow += fmt::format("{}{}", found.allow.empty() ? "" : ", ", route->method);
+    if (route->method == "GET") found.allow += ", HEAD";
+  }
+  found.refusal = {405, "This path does not take this method."};
+  return found;
+}
+
+}  // namespace sluice::server

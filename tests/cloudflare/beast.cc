@@ -1,2 +1,0 @@
-// The one place of the fake where Beast is compiled.
-#include <boost/beast/src.hpp>
