@@ -21,6 +21,8 @@ ExitCode run_kv_copy(Context& context, const Invocation& invocation);
 ExitCode run_kv_sync(Context& context, const Invocation& invocation);
 ExitCode run_kv_stats(Context& context, const Invocation& invocation);
 
+ExitCode run_serve(Context& context, const Invocation& invocation);
+
 ExitCode run_jobs_list(Context& context, const Invocation& invocation);
 ExitCode run_jobs_show(Context& context, const Invocation& invocation);
 ExitCode run_jobs_resume(Context& context, const Invocation& invocation);

@@ -60,6 +60,11 @@ RunGuard Context::guard() {
 }
 
 store::Environment Context::store_environment() {
+  return store_environment(loop.executor(), stop, stopped);
+}
+
+store::Environment Context::store_environment(io::Executor executor, io::Stop& its_stop,
+                                              std::shared_ptr<const std::atomic<bool>> give_up) {
   flow::Gate::Options gate;
   gate.concurrency = invocation->count("concurrency").value_or(10);
   const std::string rate = invocation->value("rate").value_or("");
@@ -70,8 +75,8 @@ store::Environment Context::store_environment() {
     if (const auto quota = flow::parse_quota(rate)) gate.quota = *quota;
     gate.quota_is_fixed = true;
   }
-  return {.executor = loop.executor(),
-          .stop = stop,
+  return {.executor = executor,
+          .stop = its_stop,
           .log = log,
           .setting =
               [this](std::string_view variable) {
@@ -82,7 +87,7 @@ store::Environment Context::store_environment() {
           .gate = gate,
           .retry = {},
           .request_timeout = invocation->duration("timeout").value_or(std::chrono::minutes(1)),
-          .give_up = stopped,
+          .give_up = std::move(give_up),
           .budget_folder = flow::Budget::folder(environment("XDG_RUNTIME_DIR").value_or(""),
                                                 environment("TMPDIR").value_or(""))};
 }

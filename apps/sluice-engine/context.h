@@ -38,6 +38,9 @@ struct Context {
 
   // What a backend needs. Valid as long as the context.
   [[nodiscard]] store::Environment store_environment();
+  // The same for a backend that another loop uses, with a stop of its own.
+  [[nodiscard]] store::Environment store_environment(
+      io::Executor executor, io::Stop& its_stop, std::shared_ptr<const std::atomic<bool>> give_up);
 
   // The command line that is being run; `jobs resume` replaces its own by that of the job.
   const Invocation* invocation;

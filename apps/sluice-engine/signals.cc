@@ -7,8 +7,9 @@
 
 namespace sluice::cli {
 
-SignalStop::SignalStop(io::Executor executor, io::Stop& stop, Console& console)
-    : stop_(stop), console_(console), signals_(executor, SIGINT, SIGTERM, SIGHUP) {
+SignalStop::SignalStop(io::Executor executor, io::Stop& stop, Console& console,
+                       std::chrono::milliseconds grace)
+    : stop_(stop), console_(console), grace_(grace), signals_(executor, SIGINT, SIGTERM, SIGHUP) {
   wait();
 }
 
@@ -25,7 +26,7 @@ void SignalStop::wait() {
       std::_Exit(static_cast<int>(ExitCode::interrupted));
     }
     console_.say("stopping: what is under way has {} to end (again to exit at once)",
-                 format_duration(kGrace));
+                 format_duration(grace_));
     stop_.request({ErrorCode::interrupted, Retry::never, std::nullopt, "interrupted"});
     wait();
   });

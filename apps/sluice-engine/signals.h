@@ -14,12 +14,15 @@ namespace sluice::cli {
 // 130. Exists while the loop runs.
 class SignalStop {
  public:
-  SignalStop(io::Executor executor, io::Stop& stop, Console& console);
+  // `grace`: what is said about the time that is left.
+  SignalStop(io::Executor executor, io::Stop& stop, Console& console,
+             std::chrono::milliseconds grace);
 
  private:
   void wait();
   io::Stop& stop_;
   Console& console_;
+  std::chrono::milliseconds grace_;
   io::Clock::time_point asked_at_{};
   boost::asio::basic_signal_set<io::Executor> signals_;
 };
@@ -54,7 +57,7 @@ class RunGuard {
  public:
   RunGuard(io::Loop& loop, io::Stop& stop, Console& console,
            std::optional<std::chrono::milliseconds> deadline)
-      : grace_(loop.executor(), stop), signals_(loop.executor(), stop, console) {
+      : grace_(loop.executor(), stop), signals_(loop.executor(), stop, console, kGrace) {
     if (deadline) deadline_.emplace(loop.executor(), stop, *deadline);
   }
 

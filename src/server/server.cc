@@ -92,7 +92,6 @@ class Server::LoopThread {
       boost::system::error_code ignored;
       acceptor_.close(ignored);
       table_.stop();
-      changed_.notify_all();
     });
   }
 
@@ -109,6 +108,7 @@ class Server::LoopThread {
     while (table_.size() > 0) {
       if (!aborted_ && io::Clock::now() >= until_) {
         aborted_ = true;
+        service_->give_up();
         table_.abort();
       }
       co_await table_.wait_for_change(aborted_ ? io::Clock::now() + http::ConnectionTable::kTick
@@ -138,7 +138,6 @@ class Server::LoopThread {
   const std::size_t most_;
   io::Loop loop_;
   http::ConnectionTable table_{loop_.executor()};
-  io::Event changed_{loop_.executor()};
   Acceptor acceptor_;
   std::unique_ptr<http::Service> service_;
   http::ServerSetting setting_;
