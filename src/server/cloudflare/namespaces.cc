@@ -36,7 +36,9 @@ io::Task<Result<NamespaceTable::PlacePtr>> NamespaceTable::find(std::string_view
   if (!is_wire_id(id)) co_return nullptr;
   PlacePtr place = known(id);
   for (int listings = 0; place == nullptr && listings < kMostListings; ++listings) {
-    if (auto listed = co_await list(); !listed) co_return std::unexpected(listed.error());
+    if (auto listed = co_await list(pause()); !listed) {
+      co_return std::unexpected(listed.error());
+    }
     place = known(id);
     // Else the table was dropped after it had been filled, and says nothing.
     if (filled_changes_ == seen_changes_) break;
@@ -47,7 +49,7 @@ io::Task<Result<NamespaceTable::PlacePtr>> NamespaceTable::find(std::string_view
 io::Task<Result<NamespaceTable::PlacePtr>> NamespaceTable::find(std::string_view id,
                                                                 io::Clock::duration age) {
   if (is_wire_id(id) && io::Clock::now() - begun_ > age) {
-    if (auto listed = co_await list(); !listed) co_return std::unexpected(listed.error());
+    if (auto listed = co_await list(pause()); !listed) co_return std::unexpected(listed.error());
   }
   co_return co_await find(id);
 }
@@ -78,7 +80,12 @@ void NamespaceTable::drop_if_changed() {
   open_ = 0;
 }
 
-io::Task<Result<NamespaceTable::Listing>> NamespaceTable::list() {
+io::Clock::duration NamespaceTable::pause() const {
+  // What was dropped since is asked for at once: the pause is for ids that nobody has.
+  return filled_changes_ == seen_changes_ ? kListingPause : io::Clock::duration();
+}
+
+io::Task<Result<NamespaceTable::Listing>> NamespaceTable::list(io::Clock::duration pause) {
   const io::Clock::time_point came = io::Clock::now();
   if (!listed_) listed_.emplace(co_await boost::asio::this_coro::executor);
   while (listing_) {
@@ -97,7 +104,7 @@ io::Task<Result<NamespaceTable::Listing>> NamespaceTable::list() {
     NamespaceTable& table;
   };
   const Turn turn(*this);
-  const io::Clock::time_point may_begin = begun_ + kListingPause;
+  const io::Clock::time_point may_begin = begun_ + pause;
   if (begun_ != io::Clock::time_point() && came < may_begin) co_await io::sleep_until(may_begin);
   const io::Clock::time_point begin = io::Clock::now();
   outcome_ = co_await list_once();

@@ -26,7 +26,7 @@ using NamespaceChanges = std::atomic<std::uint64_t>;
 
 // Finds namespaces without asking the store each time, and keeps those used lately open. The table
 // is filled from one listing, which a miss causes: however many requests name unknown ids, listings
-// begin no more often than kListingPause, and all that wait share one that began after they came.
+// for them begin kListingPause apart, and all that wait share one that began after they came.
 // So a namespace that exists is found, and one that does not is refused, also if another program
 // changed them. An entry goes when the store says that the namespace is gone. Belongs to one loop.
 class NamespaceTable {
@@ -57,7 +57,7 @@ class NamespaceTable {
 
   // All, as the store has them now, in the order of their titles, with the store's own ids.
   using Listing = std::shared_ptr<const std::vector<store::Namespace>>;
-  io::Task<Result<Listing>> all() { return list(); }
+  io::Task<Result<Listing>> all() { return list({}); }
 
   // The namespace is gone, as the store says.
   void forget(std::string_view id);
@@ -77,8 +77,10 @@ class NamespaceTable {
   };
 
   void drop_if_changed();
-  // A listing that begins now or later, which has filled the table.
-  io::Task<Result<Listing>> list();
+  // How long after the last listing one begins that a request caused which found nothing here.
+  [[nodiscard]] io::Clock::duration pause() const;
+  // A listing that began after the call, and `pause` after the last one. It has filled the table.
+  io::Task<Result<Listing>> list(io::Clock::duration pause);
   io::Task<Result<Listing>> list_once();
   void fill(const std::vector<store::Namespace>& listed);
   PlacePtr open(Known& entry);
