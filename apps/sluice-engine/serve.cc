@@ -9,19 +9,31 @@
 #include "kv_store.h"
 #include "server/access_log.h"
 #include "server/admin.h"
+#include "server/cloudflare/api.h"
+#include "server/rate_limit.h"
 #include "server/router_service.h"
 #include "server/server.h"
 #include "server/tls.h"
+#include "server/tokens.h"
+#include "store/metered.h"
 #include "telemetry/metrics.h"
 
 namespace sluice::cli {
 
 namespace {
 
+// Where Cloudflare's own API begins, so that clients need only another host.
+constexpr std::string_view kBase = "/client/v4";
+
 // What all loops of a server share.
 struct Shared {
   Metrics metrics;
+  store::StoreMeters store_meters{metrics};
   std::unique_ptr<server::AccessLog> access_log;
+  std::shared_ptr<const server::Tokens> tokens;
+  std::shared_ptr<server::RateLimit> rate_limit;
+  std::shared_ptr<server::cloudflare::NamespaceChanges> changes =
+      std::make_shared<server::cloudflare::NamespaceChanges>(0);
   // A store that several loops may use; else each loop, of which there is one then, opens its own.
   std::optional<store::Opened> store;
   std::shared_ptr<std::atomic<bool>> give_up = std::make_shared<std::atomic<bool>>(false);
@@ -33,12 +45,24 @@ class StoreService : public http::Service {
   StoreService(Context& context, Shared& shared, const std::string& url,
                const server::Server::Surroundings& around)
       : stop_(around.loop.executor()), shared_(shared) {
-    auto environment = context.store_environment(around.loop.executor(), stop_, shared.give_up);
+    const auto environment =
+        context.store_environment(around.loop.executor(), stop_, shared.give_up);
     if (shared.store) {
       store_ = *shared.store;
     } else if (auto opened = store::open_backend(url, environment)) {
       store_ = std::move(*opened);
     }
+    backend_ = std::make_unique<store::MeteredBackend>(store_.backend, shared.store_meters);
+    server::cloudflare::Api::Options options;
+    options.account = context.invocation->value("account").value_or("");
+    options.tokens = shared.tokens;
+    options.rate_limit = shared.rate_limit;
+    options.memory = &around.memory;
+    options.changes = shared.changes;
+    options.log = &context.log;
+    api_ = std::make_unique<server::cloudflare::Api>(*backend_, std::move(options));
+    router_.use("", api_->face());
+    api_->add_routes(router_, kBase);
     server::add_admin_routes(router_, shared.metrics, {.ready = [this] { return ready(); }});
     service_ = std::make_unique<server::RouterService>(
         server::RouterService::Parts{.router = router_,
@@ -68,6 +92,8 @@ class StoreService : public http::Service {
   io::Stop stop_;
   Shared& shared_;
   store::Opened store_;
+  std::unique_ptr<store::MeteredBackend> backend_;
+  std::unique_ptr<server::cloudflare::Api> api_;
   server::Router router_;
   std::unique_ptr<server::RouterService> service_;
 };
@@ -120,6 +146,16 @@ io::Task<ExitCode> serve(Context& context, const Invocation& invocation) {
     if (!log) co_return report_error(context, log.error());
     shared.access_log = std::move(*log);
   }
+  if (const auto file = invocation.value("token-file")) {
+    auto tokens = server::Tokens::read(*file);
+    if (!tokens) co_return report_error(context, tokens.error());
+    shared.tokens = std::make_shared<const server::Tokens>(std::move(*tokens));
+  }
+  if (const auto rate = invocation.value("rate-limit").value_or("off"); rate != "off") {
+    const auto quota = flow::parse_quota(rate);
+    if (!quota) co_return report_error(context, quota.error());
+    shared.rate_limit = std::make_shared<server::RateLimit>(*quota);
+  }
   const std::string url = store_url(context, invocation);
   io::Stop store_stop(context.loop.executor());
   auto environment = context.store_environment(context.loop.executor(), store_stop, shared.give_up);
@@ -145,8 +181,8 @@ io::Task<ExitCode> serve(Context& context, const Invocation& invocation) {
   const std::string address =
       fmt::format("{}://{}", options->tls ? "https" : "http", (*server)->address().text());
   context.console.say("listening on {}", address);
-  context.console.say("serving {} as Cloudflare's API: CLOUDFLARE_API_BASE_URL={}/client/v4",
-                      description, address);
+  context.console.say("serving {} as Cloudflare's API: CLOUDFLARE_API_BASE_URL={}{}", description,
+                      address, kBase);
 
   while (!context.stop.requested()) {
     co_await context.stop.sleep_until(io::Clock::time_point::max());

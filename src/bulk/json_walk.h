@@ -1,5 +1,5 @@
-// Walking a JSON value with simdjson, checking all of it on the way. Internal to bulk: this header
-// is heavy and only included by its source files.
+// Walking a JSON value with simdjson, checking all of it on the way. This header is heavy: only
+// source files include it.
 #pragma once
 
 #include <simdjson.h>

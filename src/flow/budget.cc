@@ -26,14 +26,15 @@ struct Budget::Memory {
   std::int64_t closed_until;  // nanoseconds of the steady clock
   // Requests (30 bits) and milliseconds (34 bits) in one word, so that it is never torn; 0: none.
   std::array<std::uint64_t, Quotas::most> quotas;
-  std::int64_t quotas_told;  // when, in nanoseconds of the steady clock
+  std::int64_t quotas_told;                           // when, in nanoseconds of the steady clock
+  std::array<std::int64_t, Budget::buckets> full_at;  // the same
   SendLog::Memory sends;
 };
 
 namespace {
 
 constexpr std::uint64_t magic = 0x3145'4349'554c'5324;  // "$SLUICE1"
-constexpr std::string_view file_prefix = "budget-1-";
+constexpr std::string_view file_prefix = "budget-2-";
 
 // A service may close the gate for an hour (http::longest_told_pause).
 constexpr Duration longest_closed = std::chrono::hours(2);
@@ -110,7 +111,12 @@ bool is_valid(Budget::Memory& memory, const std::array<char, 40>& boot) {
   if (std::atomic_ref(memory.magic).load() != magic || memory.boot_id != boot) return false;
   const std::int64_t closed = std::atomic_ref(memory.closed_until).load();
   const TimePoint now = std::chrono::steady_clock::now();
+  const auto is_near = [&](std::int64_t& full_at) {
+    const std::int64_t when = std::atomic_ref(full_at).load();
+    return when >= 0 && TimePoint(Duration(when)) <= now + longest_closed;
+  };
   return closed >= 0 && TimePoint(Duration(closed)) <= now + longest_closed &&
+         std::ranges::all_of(memory.full_at, is_near) &&
          std::atomic_ref(memory.quotas_told).load() <=
              (now + std::chrono::seconds(1)).time_since_epoch().count() &&
          SendLog::is_plausible(memory.sends);
@@ -256,6 +262,18 @@ void Budget::learn(const Quotas& quotas, TimePoint now) {
     const std::uint64_t word = i < quotas.size() ? packed(quotas[i]) : 0;
     std::atomic_ref(memory_->quotas[i]).store(word);
   }
+}
+
+TimePoint Budget::bucket_full_at(std::size_t bucket) const {
+  return TimePoint(Duration(std::atomic_ref(memory_->full_at.at(bucket)).load()));
+}
+
+bool Budget::set_bucket(std::size_t bucket, TimePoint& expected, TimePoint full_at) {
+  std::int64_t was = expected.time_since_epoch().count();
+  const bool set = std::atomic_ref(memory_->full_at.at(bucket))
+                       .compare_exchange_strong(was, full_at.time_since_epoch().count());
+  expected = TimePoint(Duration(was));
+  return set;
 }
 
 }  // namespace sluice::flow

@@ -51,6 +51,12 @@ class Budget {
   void learn(const Quotas& quotas, TimePoint now);
   static constexpr Duration learned_lasts = std::chrono::hours(1);
 
+  // When each of the token buckets (see Allowance) is full again.
+  static constexpr std::size_t buckets = 2;
+  [[nodiscard]] TimePoint bucket_full_at(std::size_t bucket) const;
+  // False: somebody else has moved it meanwhile; `expected` is then what it is now.
+  [[nodiscard]] bool set_bucket(std::size_t bucket, TimePoint& expected, TimePoint full_at);
+
   // The content of the file.
   struct Memory;
 

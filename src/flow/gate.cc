@@ -28,27 +28,47 @@ Gate::Gate(io::Executor executor, io::Stop& stop, Options options)
       changed_(executor),
       stop_listener_(stop, [this] { changed_.notify_all(); }) {}
 
-io::Task<Result<Gate::Pass>> Gate::enter(RequestKind kind) {
-  const std::uint64_t ticket = next_ticket_++;
+io::Task<Result<Gate::Pass>> Gate::enter(RequestKind kind, Fare fare) {
+  const bool by_fare =
+      fare.allowance != nullptr && fare.allowance->limits() && !options_.quota_is_fixed;
+  Allowance* const allowance = by_fare ? fare.allowance : nullptr;
+  const std::uint64_t place_in_line = by_fare ? allowance->next_ticket_++ : 0;
+  if (by_fare) co_await wait_for_allowance(fare, place_in_line);
+  std::uint64_t ticket = next_ticket_++;
+  const auto leave_lines = [&] {
+    ++serving_;
+    if (by_fare) ++allowance->serving_;
+    changed_.notify_all();
+  };
   std::optional<TimePoint> closed_since;
   for (;;) {
     if (ticket == serving_) {
       if (stop_.requested()) {
-        ++serving_;
-        changed_.notify_all();
+        leave_lines();
         co_return std::unexpected(stop_.reason());
       }
       if (in_flight_ < limiter_.limit()) {
         TimePoint now = io::Clock::now();
+        if (by_fare && allowance->opens_at(*budget_, fare.items) > now) {
+          // The tokens have gone while it stood here. Those behind it need not wait for them.
+          ++serving_;
+          changed_.notify_all();
+          co_await wait_for_allowance(fare, place_in_line);
+          ticket = next_ticket_++;
+          continue;
+        }
         const SendLog::Place place = spend(now);
         if (place.number) {
           if (closed_since) stats_.waited += now - *closed_since;
           stats_.opens_at = TimePoint::min();
-          ++serving_;
+          if (by_fare) allowance->take(*budget_, fare.items, now);
+          if (fare.sent != nullptr) ++*fare.sent;
+          leave_lines();
           ++in_flight_;
           ++stats_.sent;
-          changed_.notify_all();
-          co_return Pass(*this, {.kind = kind, .sent = now, .number = *place.number});
+          const Request request{
+              .kind = kind, .sent = now, .number = *place.number, .allowance = allowance};
+          co_return Pass(*this, request);
         }
         if (!closed_since) closed_since = now;
         stats_.opens_at = place.open_at;
@@ -58,6 +78,25 @@ io::Task<Result<Gate::Pass>> Gate::enter(RequestKind kind) {
     }
     co_await changed_.wait();
   }
+}
+
+io::Task<> Gate::wait_for_allowance(Fare fare, std::uint64_t ticket) {
+  const Allowance& allowance = *fare.allowance;
+  std::optional<TimePoint> closed_since;
+  while (!stop_.requested() || ticket != allowance.serving_) {
+    if (ticket != allowance.serving_) {
+      co_await changed_.wait();
+      continue;
+    }
+    const TimePoint now = io::Clock::now();
+    const TimePoint opens_at = allowance.opens_at(*budget_, fare.items);
+    if (opens_at <= now) break;
+    if (!closed_since) closed_since = now;
+    allowance_opens_at_ = opens_at;
+    co_await changed_.wait_until(opens_at);
+  }
+  if (closed_since) allowance_opens_at_ = TimePoint::min();
+  if (closed_since) stats_.waited += io::Clock::now() - *closed_since;
 }
 
 SendLog::Place Gate::spend(TimePoint& now) {
@@ -95,7 +134,10 @@ void Gate::finish(const Request& request, Outcome outcome,
         now);
   }
   --in_flight_;
-  if (outcome == Outcome::throttled) ++stats_.throttled;
+  if (outcome == Outcome::throttled) {
+    ++stats_.throttled;
+    if (request.allowance != nullptr) request.allowance->throttled(*budget_, request.sent, now);
+  }
   if (retry_after) budget_->close_until(now + *retry_after);
   learn(hint, now);
   changed_.notify_all();
@@ -115,6 +157,7 @@ void Gate::learn(const BudgetHint& hint, TimePoint now) {
 
 GateStats Gate::stats() const {
   GateStats stats = stats_;
+  stats.opens_at = std::max(stats.opens_at, allowance_opens_at_);
   stats.in_flight = in_flight_;
   stats.concurrency = limiter_.limit();
   return stats;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "flow/allowance.h"
 #include "flow/budget.h"
 #include "flow/concurrency.h"
 #include "flow/quota.h"
@@ -62,6 +63,7 @@ class Gate {
     RequestKind kind;
     TimePoint sent;
     std::uint64_t number;  // in the log of sends
+    Allowance* allowance = nullptr;
   };
 
   // Leave to send one request; held until its answer is complete. Destroying it without `finish`
@@ -89,13 +91,17 @@ class Gate {
   Gate(io::Executor executor, io::Stop& stop, Options options);
 
   // Waits for leave to send one request of this kind (request_kind); latencies are compared with
-  // those of its kind only. Fails only with the reason of a requested stop.
-  io::Task<Result<Pass>> enter(RequestKind kind = 0);
+  // those of its kind only. A request with an allowance waits for that first, and holds nobody up
+  // meanwhile; --rate (quota_is_fixed) takes the place of allowances, too. Fails only with the
+  // reason of a requested stop.
+  io::Task<Result<Pass>> enter(RequestKind kind = 0, Fare fare = {});
 
   [[nodiscard]] GateStats stats() const;
   [[nodiscard]] io::Stop& stop() { return stop_; }
 
  private:
+  // Waits until it is the turn of this ticket in the allowance's line and its tokens are there.
+  io::Task<> wait_for_allowance(Fare fare, std::uint64_t ticket);
   void finish(const Request& request, Outcome outcome,
               std::optional<std::chrono::milliseconds> retry_after, const BudgetHint& hint);
   // Takes a number in the log of sends, and sets `now` to the time of the send; or says when to try
@@ -115,6 +121,7 @@ class Gate {
   std::uint64_t next_ticket_ = 0;
   std::uint64_t serving_ = 0;
   GateStats stats_;
+  TimePoint allowance_opens_at_ = TimePoint::min();  // for the first one in an allowance's line
   io::Event changed_;
   io::Stop::Listener stop_listener_;
 };

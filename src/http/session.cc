@@ -134,12 +134,13 @@ flow::RequestKind kind_of(const Request& request) {
   return flow::request_kind(request.method, 0) ^ flow::request_kind(route, request.body.size());
 }
 
-io::Task<Result<Session::Exchange>> Session::send(const Request& request, int& sendings) {
+io::Task<Result<Session::Exchange>> Session::send(const Request& request, int& sendings,
+                                                  flow::Fare fare) {
   // Once more, and at once, when a kept-alive connection had been closed: servers close idle ones
   // at any moment. Again through the gate, since the server may count it. A second time it is a
   // failure like any other.
   for (bool repeated = false;; repeated = true) {
-    Result<flow::Gate::Pass> pass = co_await gate_.enter(kind_of(request));
+    Result<flow::Gate::Pass> pass = co_await gate_.enter(kind_of(request), fare);
     if (!pass) co_return std::unexpected(std::move(pass.error()));
     const auto begun = io::Clock::now();
     std::expected<Response, Failure> response = co_await client_.send(request);

@@ -53,14 +53,15 @@ class Session {
 
   // Sends `request` (its url is relative to the base URL) until `judge` accepts an answer, and
   // returns what it made of it, or the last error. The judge is called once for each answer; what
-  // it refers to must stay valid until the task has ended.
+  // it refers to must stay valid until the task has ended. Each sending costs the `fare`.
   template <class Judge>
-  io::Task<std::invoke_result_t<Judge&, Response&>> call(Request request, Judge judge) {
+  io::Task<std::invoke_result_t<Judge&, Response&>> call(Request request, Judge judge,
+                                                         flow::Fare fare = {}) {
     using Answer = std::invoke_result_t<Judge&, Response&>;
     complete(request);
     int sendings = 0;
-    auto once = [this, &request, &judge, &sendings]() -> io::Task<Answer> {
-      Result<Exchange> exchange = co_await send(request, sendings);
+    auto once = [this, &request, &judge, &sendings, fare]() -> io::Task<Answer> {
+      Result<Exchange> exchange = co_await send(request, sendings, fare);
       if (!exchange) co_return std::unexpected(std::move(exchange.error()));
       Answer answer = judge(exchange->response);
       conclude(request, *exchange, answer ? nullptr : &answer.error());
@@ -90,7 +91,7 @@ class Session {
 
   void complete(Request& request) const;
   // Counts in `sendings` how often it has been put on the wire.
-  io::Task<Result<Exchange>> send(const Request& request, int& sendings);
+  io::Task<Result<Exchange>> send(const Request& request, int& sendings, flow::Fare fare);
   void conclude(const Request& request, Exchange& exchange, Error* error) const;
 
   Client& client_;

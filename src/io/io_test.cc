@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <latch>
+#include <optional>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -183,6 +187,38 @@ TEST(Worker, ThrowsInTheCaller) {
     co_return co_await worker.run([]() -> int { throw std::runtime_error("broken"); });
   };
   EXPECT_THROW(loop.run(body()), std::runtime_error);
+}
+
+// The work refers to the caller's frame, so the caller has to wait for it.
+TEST(Worker, ACancelledCallerWaitsForItsWork) {
+  Loop loop;
+  Worker worker;
+  std::latch begun(1);
+  std::latch go_on(1);
+  const auto body = [&]() -> Task<int> {
+    int mine = 1;
+    const int theirs = co_await worker.run([&] {
+      begun.count_down();
+      go_on.wait();
+      return ++mine;
+    });
+    co_return mine + theirs;
+  };
+  std::optional<int> result;
+  boost::asio::cancellation_signal cancel;
+  boost::asio::co_spawn(
+      loop.context(), body(),
+      boost::asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr thrown, int value) {
+        if (!thrown) result = value;
+      }));
+  loop.context().poll();
+  begun.wait();
+  cancel.emit(boost::asio::cancellation_type::terminal);
+  loop.context().poll();
+  EXPECT_FALSE(loop.context().stopped()) << "the caller has ended before its work";
+  go_on.count_down();
+  loop.context().run();
+  EXPECT_EQ(result, 4);
 }
 
 }  // namespace

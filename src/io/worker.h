@@ -23,7 +23,8 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   // Runs `work()` on the thread and returns what it returned (never void). What it throws is thrown
-  // in the caller. `work` may refer to the caller's frame, which lives until it is done.
+  // in the caller. `work` may refer to the caller's frame, which lives until it is done: cancelling
+  // the caller has no effect before.
   template <class Work, class T = std::invoke_result_t<Work>>
   Task<T> run(Work work) {
     const Executor executor = co_await boost::asio::this_coro::executor;
@@ -44,7 +45,10 @@ class Worker {
         done.notify_all();
       });
     });
+    const bool throws = co_await boost::asio::this_coro::throw_if_cancelled();
+    co_await boost::asio::this_coro::throw_if_cancelled(false);
     while (!ended) co_await done.wait();
+    co_await boost::asio::this_coro::throw_if_cancelled(throws);
     if (thrown) std::rethrow_exception(thrown);
     co_return std::move(*value);
   }

@@ -45,4 +45,34 @@ class Metered : public Store {
   StoreMeters& meters_;
 };
 
+// Decorates a backend: measures the calls to the stores that it opens. Keeps `below` alive;
+// `meters` outlives it and its stores.
+class MeteredBackend : public Backend {
+ public:
+  MeteredBackend(std::shared_ptr<Backend> below, StoreMeters& meters)
+      : below_(std::move(below)), meters_(meters) {}
+
+  [[nodiscard]] std::string description() const override { return below_->description(); }
+  io::Task<Result<std::vector<Namespace>>> namespaces() override { return below_->namespaces(); }
+  io::Task<Result<Namespace>> create_namespace(std::string_view title) override {
+    return below_->create_namespace(title);
+  }
+  io::Task<Result<>> rename_namespace(const Namespace& which, std::string_view title) override {
+    return below_->rename_namespace(which, title);
+  }
+  io::Task<Result<>> delete_namespace(const Namespace& which) override {
+    return below_->delete_namespace(which);
+  }
+  io::Task<Result<Namespace>> find_namespace(std::string_view name) override {
+    return below_->find_namespace(name);
+  }
+  std::unique_ptr<Store> open(const Namespace& which) override {
+    return std::make_unique<Metered>(below_->open(which), meters_);
+  }
+
+ private:
+  std::shared_ptr<Backend> below_;
+  StoreMeters& meters_;
+};
+
 }  // namespace sluice::store

@@ -31,7 +31,7 @@ Result<> check_title(std::string_view title) {
 }  // namespace
 
 std::string KvBackend::path_of(const Namespace& which) const {
-  std::string path = account_->namespaces_path() + "/";
+  std::string path = account_->namespaces_path + "/";
   append_percent_encoded(path, which.id);
   return path;
 }
@@ -42,15 +42,18 @@ io::Task<Result<std::vector<Namespace>>> KvBackend::page_through(std::string_vie
   for (std::size_t number = 1;; ++number) {
     const auto judge = [&](http::Response& response) -> Result<NamespacePage> {
       NamespacePage page;
-      const Result<Envelope> envelope = account_->parser().namespaces(response.body, page);
-      if (auto error = account_->refusal(response, envelope, "listing the namespaces")) {
+      const Result<Envelope> envelope =
+          account_->connection->parser().namespaces(response.body, page);
+      if (auto error =
+              account_->connection->refusal(response, envelope, "listing the namespaces")) {
         return std::unexpected(std::move(*error));
       }
       return page;
     };
     http::Request request{.url = fmt::format("{}?page={}&per_page={}&order=title&direction=asc",
-                                             account_->namespaces_path(), number, per_page)};
-    Result<NamespacePage> page = co_await account_->session().call(std::move(request), judge);
+                                             account_->namespaces_path, number, per_page)};
+    Result<NamespacePage> page =
+        co_await account_->connection->session().call(std::move(request), judge);
     if (!page) co_return std::unexpected(std::move(page.error()));
     const std::size_t received = page->namespaces.size();
     bool any_new = false;
@@ -94,18 +97,19 @@ io::Task<Result<Namespace>> KvBackend::create_namespace(std::string_view title) 
   const std::string doing = fmt::format("creating the namespace \"{}\"", shown(title));
   const auto judge = [&](http::Response& response) -> Result<Namespace> {
     Namespace which;
-    const Result<Envelope> envelope = account_->parser().one_namespace(response.body, which);
-    if (auto error = account_->refusal(response, envelope, doing)) {
+    const Result<Envelope> envelope =
+        account_->connection->parser().one_namespace(response.body, which);
+    if (auto error = account_->connection->refusal(response, envelope, doing)) {
       return std::unexpected(std::move(*error));
     }
     return which;
   };
   http::Request request{.method = "POST",
-                        .url = account_->namespaces_path(),
+                        .url = account_->namespaces_path,
                         .body = title_text(title),
                         .content_type = "application/json",
                         .idempotent = false};
-  Result<Namespace> made = co_await account_->session().call(std::move(request), judge);
+  Result<Namespace> made = co_await account_->connection->session().call(std::move(request), judge);
   if (made && made->title.empty()) made->title = title;
   co_return made;
 }
@@ -115,8 +119,8 @@ io::Task<Result<>> KvBackend::rename_namespace(const Namespace& which, std::stri
   const std::string doing =
       fmt::format("renaming the namespace \"{}\" to \"{}\"", shown(which.title), shown(title));
   const auto judge = [&](http::Response& response) -> Result<> {
-    const Result<Envelope> envelope = account_->parser().envelope(response.body);
-    if (auto error = account_->refusal(response, envelope, doing)) {
+    const Result<Envelope> envelope = account_->connection->parser().envelope(response.body);
+    if (auto error = account_->connection->refusal(response, envelope, doing)) {
       return std::unexpected(std::move(*error));
     }
     return {};
@@ -125,14 +129,14 @@ io::Task<Result<>> KvBackend::rename_namespace(const Namespace& which, std::stri
                         .url = path_of(which),
                         .body = title_text(title),
                         .content_type = "application/json"};
-  co_return co_await account_->session().call(std::move(request), judge);
+  co_return co_await account_->connection->session().call(std::move(request), judge);
 }
 
 io::Task<Result<>> KvBackend::delete_namespace(const Namespace& which) {
   const std::string doing = fmt::format("deleting the namespace \"{}\"", shown(which.title));
   const auto judge = [&](http::Response& response) -> Result<> {
-    const Result<Envelope> envelope = account_->parser().envelope(response.body);
-    auto error = account_->refusal(response, envelope, doing);
+    const Result<Envelope> envelope = account_->connection->parser().envelope(response.body);
+    auto error = account_->connection->refusal(response, envelope, doing);
     // Gone at a second try: the first one, whose answer was lost, has deleted it.
     constexpr int namespace_not_found = 10013;
     const bool gone = envelope && envelope->code == namespace_not_found;
@@ -141,7 +145,7 @@ io::Task<Result<>> KvBackend::delete_namespace(const Namespace& which) {
     return {};
   };
   http::Request request{.method = "DELETE", .url = path_of(which)};
-  co_return co_await account_->session().call(std::move(request), judge);
+  co_return co_await account_->connection->session().call(std::move(request), judge);
 }
 
 std::unique_ptr<Store> KvBackend::open(const Namespace& which) {

@@ -13,9 +13,10 @@ namespace sluice::store::cloudflare {
 
 class KvBackend final : public Backend {
  public:
-  KvBackend(std::shared_ptr<Account> account, std::string description)
+  KvBackend(std::shared_ptr<const Account> account, std::string description)
       : account_(std::move(account)), description_(std::move(description)) {}
 
+  [[nodiscard]] const Account& account() const { return *account_; }
   [[nodiscard]] std::string description() const override { return description_; }
   io::Task<Result<std::vector<Namespace>>> namespaces() override;
   io::Task<Result<Namespace>> create_namespace(std::string_view title) override;
@@ -30,7 +31,7 @@ class KvBackend final : public Backend {
   io::Task<Result<std::vector<Namespace>>> page_through(std::string_view wanted_title);
   [[nodiscard]] std::string path_of(const Namespace& which) const;
 
-  std::shared_ptr<Account> account_;
+  std::shared_ptr<const Account> account_;
   std::string description_;
 };
 

@@ -106,9 +106,9 @@ const Capabilities& kv_capabilities() {
   return capabilities;
 }
 
-KvStore::KvStore(std::shared_ptr<Account> account, const Namespace& which)
+KvStore::KvStore(std::shared_ptr<const Account> account, const Namespace& which)
     : account_(std::move(account)),
-      path_(account_->namespaces_path() + "/"),
+      path_(account_->namespaces_path + "/"),
       title_(shown(which.title.empty() ? which.id : which.title)) {
   append_percent_encoded(path_, which.id);
 }
@@ -141,8 +141,8 @@ io::Task<Result<Page>> KvStore::list(ListRequest request) {
                   reason);
     };
     ListPage page;
-    const Result<Envelope> envelope = account_->parser().list_page(response.body, page);
-    if (auto error = account_->refusal(response, envelope, what)) {
+    const Result<Envelope> envelope = account_->connection->parser().list_page(response.body, page);
+    if (auto error = account_->connection->refusal(response, envelope, what)) {
       return std::unexpected(std::move(*error));
     }
     if (page.count && *page.count != page.entries.size()) {
@@ -158,7 +158,7 @@ io::Task<Result<Page>> KvStore::list(ListRequest request) {
     return page;
   };
   Result<ListPage> answer =
-      co_await account_->session().call(http::Request{.url = std::move(url)}, judge);
+      co_await account_->connection->session().call(http::Request{.url = std::move(url)}, judge);
   if (!answer) co_return std::unexpected(std::move(answer.error()));
 
   Page page;
@@ -215,7 +215,7 @@ io::Task<Result<GetAnswer>> KvStore::get_batch(std::span<const std::string_view>
     }
   }
 
-  io::TaskGroup group(account_->executor(), account_->concurrency());
+  io::TaskGroup group(account_->connection->executor(), account_->connection->concurrency());
   for (const std::size_t place : distinct.places) {
     const EntryView& entry = answer.entries[place];
     if (entry.presence == Presence::failed) {
@@ -246,8 +246,9 @@ io::Task<Result<Block>> KvStore::bulk_get(std::span<const std::string_view> keys
   const std::string what = doing("getting values of");
   const auto judge = [&](http::Response& response) -> Result<Block> {
     Block entries;
-    const Result<Envelope> envelope = account_->parser().bulk_get(response.body, keys, entries);
-    if (auto error = account_->refusal(response, envelope, what)) {
+    const Result<Envelope> envelope =
+        account_->connection->parser().bulk_get(response.body, keys, entries);
+    if (auto error = account_->connection->refusal(response, envelope, what)) {
       return std::unexpected(std::move(*error));
     }
     return entries;
@@ -257,7 +258,7 @@ io::Task<Result<Block>> KvStore::bulk_get(std::span<const std::string_view> keys
                         .body = get_text(keys),
                         .content_type = "application/json",
                         .divisible = keys.size() > 1};
-  co_return co_await account_->session().call(std::move(request), judge);
+  co_return co_await account_->connection->session().call(std::move(request), judge);
 }
 
 io::Task<Result<Block>> KvStore::get_alone(std::string_view key) {
@@ -284,12 +285,12 @@ io::Task<Result<std::optional<KvStore::Value>>> KvStore::fetch_value(std::string
       fmt::format("getting the value of \"{}\" in namespace \"{}\"", shown(key), title_);
   const auto judge = [&](http::Response& response) -> Result<std::optional<Value>> {
     if (response.status != 200) {
-      const Result<Envelope> envelope = account_->parser().envelope(response.body);
+      const Result<Envelope> envelope = account_->connection->parser().envelope(response.body);
       if (response.status == 404 && envelope && envelope->code == key_not_found)
         return std::nullopt;
-      auto error = account_->refusal(response, envelope, what);
+      auto error = account_->connection->refusal(response, envelope, what);
       // A success without a value (204) is none.
-      if (!error) error = account_->session().status_error(response, what);
+      if (!error) error = account_->connection->session().status_error(response, what);
       return std::unexpected(std::move(*error));
     }
     Value value{.bytes = std::move(response.body)};
@@ -298,7 +299,7 @@ io::Task<Result<std::optional<KvStore::Value>>> KvStore::fetch_value(std::string
     }
     return value;
   };
-  co_return co_await account_->session().call(
+  co_return co_await account_->connection->session().call(
       http::Request{.url = path("/values/", key), .route = "values"}, judge);
 }
 
@@ -307,13 +308,14 @@ io::Task<Result<std::string>> KvStore::fetch_metadata(std::string_view key) {
       fmt::format("getting the metadata of \"{}\" in namespace \"{}\"", shown(key), title_);
   const auto judge = [&](http::Response& response) -> Result<std::string> {
     std::string metadata;
-    const Result<Envelope> envelope = account_->parser().metadata(response.body, metadata);
-    if (auto error = account_->refusal(response, envelope, what)) {
+    const Result<Envelope> envelope =
+        account_->connection->parser().metadata(response.body, metadata);
+    if (auto error = account_->connection->refusal(response, envelope, what)) {
       return std::unexpected(std::move(*error));
     }
     return metadata;
   };
-  co_return co_await account_->session().call(
+  co_return co_await account_->connection->session().call(
       http::Request{.url = path("/metadata/", key), .route = "metadata"}, judge);
 }
 
@@ -338,8 +340,9 @@ io::Task<Result<BulkResult>> KvStore::bulk_write(http::Request request, std::siz
                                                  std::string_view what) {
   const auto judge = [&](http::Response& response) -> Result<BulkResult> {
     BulkResult result;
-    const Result<Envelope> envelope = account_->parser().bulk_write(response.body, result);
-    auto error = account_->refusal(response, envelope, what);
+    const Result<Envelope> envelope =
+        account_->connection->parser().bulk_write(response.body, result);
+    auto error = account_->connection->refusal(response, envelope, what);
     // A failure may still say key by key what was done. Believed only if it accounts for every key.
     const bool tells_keys = envelope && !result.unsuccessful.empty() && result.successful &&
                             *result.successful > 0 && !is_known(envelope->code) &&
@@ -356,7 +359,7 @@ io::Task<Result<BulkResult>> KvStore::bulk_write(http::Request request, std::siz
     }
     return result;
   };
-  co_return co_await account_->session().call(std::move(request), judge);
+  co_return co_await account_->connection->session().call(std::move(request), judge);
 }
 
 io::Task<Result<WriteAnswer>> KvStore::put(std::span<const EntryView> entries) {
@@ -389,7 +392,7 @@ io::Task<Result<WriteAnswer>> KvStore::put(std::span<const EntryView> entries) {
         continue;
       }
       // It goes into the body as it is: what is not JSON would break the whole batch.
-      if (!entry.metadata.empty() && !account_->parser().is_json(entry.metadata)) {
+      if (!entry.metadata.empty() && !account_->connection->parser().is_json(entry.metadata)) {
         answer.failed.push_back(
             {place, Error{ErrorCode::invalid_argument, Retry::never, std::nullopt,
                           fmt::format("the metadata of \"{}\" is not JSON. Correct it.",

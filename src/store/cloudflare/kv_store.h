@@ -19,7 +19,7 @@ namespace sluice::store::cloudflare {
 
 class KvStore final : public Store {
  public:
-  KvStore(std::shared_ptr<Account> account, const Namespace& which);
+  KvStore(std::shared_ptr<const Account> account, const Namespace& which);
 
   [[nodiscard]] const Capabilities& capabilities() const override { return kv_capabilities(); }
   io::Task<Result<Page>> list(ListRequest request) override;
@@ -50,7 +50,7 @@ class KvStore final : public Store {
   [[nodiscard]] std::string path(std::string_view call, std::string_view key = {}) const;
   [[nodiscard]] std::string doing(std::string_view what) const;
 
-  std::shared_ptr<Account> account_;
+  std::shared_ptr<const Account> account_;
   std::string path_;   // of the namespace
   std::string title_;  // for messages
 };

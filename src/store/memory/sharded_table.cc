@@ -18,12 +18,12 @@ constexpr std::size_t kEnoughSamples = 4096;
 
 }  // namespace
 
-std::size_t ShardedTable::shard_of(std::string_view key) {
-  return XXH3_64bits(key.data(), key.size()) % kShards;
-}
+ShardedTable::Hashed::Hashed(std::string_view text)
+    : key(text), hash(XXH3_64bits(text.data(), text.size())) {}
 
 void ShardedTable::Shard::remove(Entries::iterator at) {
   if (at->second.expiration != 0) --expiring;
+  index.erase(at);
   const bool at_hand = at == hand;
   const auto next = entries.erase(at);
   if (at_hand) hand = next;
@@ -38,16 +38,17 @@ void ShardedTable::Shard::sweep(std::int64_t now) {
 }
 
 void ShardedTable::get(std::string_view key, std::int64_t now, Block& answer) const {
-  const Shard& shard = shards_[shard_of(key)];
+  const Hashed hashed(key);
+  const Shard& shard = shards_[shard_of(hashed)];
   EntryView entry;
   entry.key = answer.copy(key);
   entry.presence = Presence::missing;
   std::shared_ptr<const std::string> large;
   {
     const std::shared_lock lock(shard.mutex);
-    const auto found = shard.entries.find(key);
-    if (found != shard.entries.end() && !found->second.expired(now)) {
-      const Record& record = found->second;
+    const auto found = shard.index.find(hashed);
+    if (found != shard.index.end() && !(*found)->second.expired(now)) {
+      const Record& record = (*found)->second;
       entry.presence = Presence::present;
       entry.metadata = answer.copy(record.metadata);
       entry.expiration = record.expiration;
@@ -60,7 +61,8 @@ void ShardedTable::get(std::string_view key, std::int64_t now, Block& answer) co
 }
 
 bool ShardedTable::put(const EntryView& entry, std::int64_t now) {
-  Shard& shard = shards_[shard_of(entry.key)];
+  const Hashed hashed(entry.key);
+  Shard& shard = shards_[shard_of(hashed)];
   std::string key(entry.key);
   Record record{.metadata = std::string(entry.metadata), .expiration = entry.expiration};
   if (entry.value.size() > kLargeValue) {
@@ -68,23 +70,27 @@ bool ShardedTable::put(const EntryView& entry, std::int64_t now) {
   } else {
     record.value = entry.value;
   }
-  // The lock goes before `record`, which by then is the old one.
+  // The lock goes before `record`, which by then may be the old one.
   const std::lock_guard lock(shard.mutex);
   if (closed_) return false;
-  Record& place = shard.entries.try_emplace(std::move(key)).first->second;
-  std::swap(place, record);
-  if (record.expiration != 0) --shard.expiring;
-  if (place.expiration != 0) ++shard.expiring;
+  if (entry.expiration != 0) ++shard.expiring;
+  if (const auto found = shard.index.find(hashed); found != shard.index.end()) {
+    std::swap((*found)->second, record);
+    if (record.expiration != 0) --shard.expiring;
+  } else {
+    shard.index.insert(shard.entries.emplace(std::move(key), std::move(record)).first);
+  }
   shard.sweep(now);
   return true;
 }
 
 bool ShardedTable::erase(std::string_view key, std::int64_t now) {
-  Shard& shard = shards_[shard_of(key)];
+  const Hashed hashed(key);
+  Shard& shard = shards_[shard_of(hashed)];
   const std::lock_guard lock(shard.mutex);
   if (closed_) return false;
-  if (const auto found = shard.entries.find(key); found != shard.entries.end()) {
-    shard.remove(found);
+  if (const auto found = shard.index.find(hashed); found != shard.index.end()) {
+    shard.remove(*found);
   }
   shard.sweep(now);
   return true;

@@ -10,6 +10,7 @@
 #include <shared_mutex>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "store/block.h"
@@ -81,9 +82,29 @@ class ShardedTable {
   };
   using Entries = std::map<std::string, Record, std::less<>>;
 
+  // A key with its hash, which is computed once.
+  struct Hashed {
+    explicit Hashed(std::string_view text);
+    std::string_view key;
+    std::size_t hash;
+  };
+  struct HashOf {
+    using is_transparent = void;
+    std::size_t operator()(const Hashed& key) const { return key.hash; }
+    std::size_t operator()(Entries::iterator at) const { return Hashed(at->first).hash; }
+  };
+  struct SameKey {
+    using is_transparent = void;
+    bool operator()(Entries::iterator a, Entries::iterator b) const { return a == b; }
+    bool operator()(const Hashed& a, Entries::iterator b) const { return a.key == b->first; }
+    bool operator()(Entries::iterator a, const Hashed& b) const { return a->first == b.key; }
+  };
+
   struct alignas(64) Shard {
     mutable std::shared_mutex mutex;
     Entries entries;
+    // The way to a single entry, which in a large table is several times shorter than the tree's.
+    std::unordered_set<Entries::iterator, HashOf, SameKey> index;
     std::size_t expiring = 0;                // entries that have an expiry
     Entries::iterator hand = entries.end();  // where the removal of expired ones goes on
 
@@ -95,11 +116,12 @@ class ShardedTable {
   struct Lane;
 
   // Enough that eight loops seldom meet in one, few enough that a short listing is cheap.
-  static constexpr std::size_t kShards = 16;
+  static constexpr std::size_t kShards = 16;  // see shard_of
   static constexpr std::size_t kLargeValue = 4096;
   static constexpr int kSwept = 4;  // entries that a write looks at
 
-  static std::size_t shard_of(std::string_view key);
+  // By the hash's upper bits: the lower ones choose the place in the shard's index.
+  static std::size_t shard_of(const Hashed& key) { return key.hash >> 60; }
   static void refill(Lane& lane, const Range& range, std::size_t share, bool values,
                      std::int64_t now, Block& page);
 

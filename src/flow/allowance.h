@@ -1,0 +1,60 @@
+// Allowance: a limit that only some of the requests of a gate keep, beside the gate's own.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "flow/budget.h"
+#include "flow/token_bucket.h"
+
+namespace sluice::flow {
+
+// Two buckets: one of calls, one of the items that calls carry ("5 calls a minute, 800 URLs a
+// second"). A request that needs an allowance waits for its tokens in a line of its own, so that it
+// holds up no other request of the gate, and takes them at the moment when it is sent.
+//
+// What is in the buckets is kept by the gate's Budget, so processes that share it share them, too.
+// A "too many requests" empties them, and halves the rate of the calls, down to a floor: what is
+// learned only slows down. Belongs to one gate.
+class Allowance {
+ public:
+  // Without limits: lets everything pass.
+  Allowance() = default;
+
+  // Calls come back at least once in `slowest_call`, whatever is learned.
+  void limit(TokenBucket calls, std::optional<TokenBucket> items, Duration slowest_call) {
+    buckets_ = {calls, items};
+    slowest_call_ = slowest_call;
+  }
+  [[nodiscard]] bool limits() const { return buckets_[0].has_value(); }
+  [[nodiscard]] const std::optional<TokenBucket>& calls() const { return buckets_[0]; }
+
+ private:
+  friend class Gate;
+  static_assert(Budget::buckets == 2);
+
+  // When a call of `items` items may be sent.
+  [[nodiscard]] TimePoint opens_at(const Budget& budget, std::size_t items) const;
+  void take(Budget& budget, std::size_t items, TimePoint now) const;
+  // A request that was sent at `sent` was answered "too many requests" at `now`.
+  void throttled(Budget& budget, TimePoint sent, TimePoint now);
+
+  std::array<std::optional<TokenBucket>, Budget::buckets> buckets_;  // of calls, of items
+  Duration slowest_call_{};
+  // Requests that were under way when the rate was halved tell nothing more.
+  TimePoint slowed_at_ = TimePoint::min();
+  // The line, as that of the gate: the waiter whose ticket is `serving_` goes next.
+  std::uint64_t next_ticket_ = 0;
+  std::uint64_t serving_ = 0;
+};
+
+// What a request costs beyond its place in the gate.
+struct Fare {
+  Allowance* allowance = nullptr;  // none: nothing
+  std::size_t items = 0;           // that it carries
+  std::uint64_t* sent = nullptr;   // counts the requests that were let through
+};
+
+}  // namespace sluice::flow
