@@ -244,6 +244,12 @@ Result<Tokens> Tokens::read(const std::string& path) {
   }
 }
 
+Tokens::Credentials Tokens::credentials(const http::ServerRequest& request) {
+  return {.authorization = request.find("authorization"),
+          .email = request.find("x-auth-email"),
+          .key = request.find("x-auth-key")};
+}
+
 std::expected<const Token*, Tokens::Problem> Tokens::find(const Credentials& credentials) const {
   std::string_view secret;
   std::string_view email;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "http/server_message.h"
 
 namespace sluice::server {
 
@@ -55,6 +56,7 @@ class Tokens {
     std::optional<std::string_view> email;          // X-Auth-Email
     std::optional<std::string_view> key;            // X-Auth-Key
   };
+  [[nodiscard]] static Credentials credentials(const http::ServerRequest& request);
   enum class Problem : std::uint8_t {
     none,           // no credentials were sent
     malformed,      // they are not of a form that is understood

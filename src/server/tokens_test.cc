@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "server/token_guard.h"
+
 namespace sluice::server {
 namespace {
 
@@ -89,6 +91,23 @@ TEST(Tokens, MistakesAreNamed) {
         << text << tokens.error().message;
     EXPECT_EQ(tokens.error().message.find(kOne.substr(0, 16)), std::string::npos);
   }
+}
+
+TEST(TokenGuard, LetsAnyTokenPass) {
+  const auto tokens = Tokens::parse(entry("a", kOne), "t.toml");
+  ASSERT_TRUE(tokens);
+  const Guard guard = token_guard(std::make_shared<const Tokens>(*tokens));
+  Request request;
+  const Route route;
+  Call call{request, route, {}};
+  const auto refused = guard(call);
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->status, 401);
+  ASSERT_EQ(refused->headers.size(), 1u);
+  EXPECT_EQ(refused->headers.front().first, "WWW-Authenticate");
+  request.headers = {{"authorization", "Bearer one"}};
+  EXPECT_FALSE(guard(call));
+  EXPECT_EQ(call.caller, "a");
 }
 
 TEST(Tokens, TheFileMustBeItsOwnersAlone) {

@@ -98,9 +98,7 @@ std::optional<Response> Api::guard(Call& call, Access access) {
   std::optional<Response> refusal;
   const Token* who = nullptr;
   if (options_.tokens != nullptr) {
-    const auto found = options_.tokens->find({.authorization = call.request.find("authorization"),
-                                              .email = call.request.find("x-auth-email"),
-                                              .key = call.request.find("x-auth-key")});
+    const auto found = options_.tokens->find(Tokens::credentials(call.request));
     if (found) {
       who = *found;
       call.caller = who->name;
