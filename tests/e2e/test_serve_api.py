@@ -2,13 +2,17 @@
 
 import base64
 import hashlib
+import http.client
 import json
 import os
+import socket
+import ssl
+import subprocess
 import time
 import unittest
 import urllib.parse
 
-from harness import DONE, FAILED, NOT_FOUND, ODD_ENTRIES, USAGE, by_key
+from harness import DONE, FAILED, NOT_FOUND, ODD_ENTRIES, UNAUTHORIZED, USAGE, by_key
 from sluice_server import ServeTest
 
 VALUE_LIMIT = 25 << 20
@@ -485,22 +489,23 @@ class Credentials(ServeTest):
 
     def test_token_files_that_are_refused(self):
         good = self.tokens.read_text()
+        serve = ("serve", "--cloudflare", "--store", "memory:", "--listen", "127.0.0.1:0")
         for name, text, mode, mentions in [
-                ("readable", good, 0o644, "token"), ("writable", good, 0o620, "token"), ("empty", "", 0o600, "token"),
-                ("no TOML", "[[token", 0o600, "bad.toml:1:"), ("unknown key", good.replace("access =", "acces ="), 0o600,
-                                                        "access"),
-                ("no digest", '[[token]]\nname = "x"\naccess = "read"\nsha256 = "abc"\n', 0o600, "sha256"),
-                ("no access", '[[token]]\nname = "x"\nsha256 = "' + "a" * 64 + '"\n', 0o600, "access"),
-                ("access", good.replace('"read"', '"admin"'), 0o600, "access")]:
+                ("readable", good, 0o644, ("bad.toml", "chmod 600")),
+                ("writable", good, 0o620, ("bad.toml", "chmod 600")), ("empty", "", 0o600, ("bad.toml",)),
+                ("no TOML", "[[token", 0o600, ("bad.toml:1:",)),
+                ("unknown key", good.replace("access =", "acces =", 1), 0o600, ("acces", '"access"')),
+                ("no digest", '[[token]]\nname = "x"\naccess = "read"\nsha256 = "abc"\n', 0o600, ("sha256",)),
+                ("no access", '[[token]]\nname = "x"\nsha256 = "' + "a" * 64 + '"\n', 0o600, ("access",)),
+                ("access", good.replace('"read"', '"admin"'), 0o600, ('"access"', '"write"'))]:
             with self.subTest(name):
                 path = self.file("bad.toml", text)
                 path.chmod(mode)
-                result = self.run_sluice("serve", "--cloudflare", "--store", "memory:", "--listen", "127.0.0.1:0",
-                                         "--token-file", path)
-                self.assertIn(result.code, (FAILED, USAGE), result)
-                self.assertIn(mentions, result.complaint)
-        self.refused("serve", "--cloudflare", "--store", "memory:", "--listen", "127.0.0.1:0",
-                     "--token-file", self.folder / "none.toml", code=NOT_FOUND, mentions="none.toml")
+                result = self.run_sluice(*serve, "--token-file", path)
+                self.assertIn(result.code, (FAILED, USAGE, UNAUTHORIZED), result)
+                for word in mentions:
+                    self.assertIn(word, result.complaint)
+        self.refused(*serve, "--token-file", self.folder / "none.toml", code=NOT_FOUND, mentions="none.toml")
 
     def test_other_machines_need_a_token(self):
         self.refused("serve", "--cloudflare", "--store", "memory:", "--listen", "0.0.0.0:0",
@@ -570,6 +575,31 @@ class Threads(ServeTest):
                     self.assert_refused(api.kv("GET", f"/{space}/keys", connection=connection), 404, 10013)
                 for connection in connections:
                     connection.close()
+
+
+class Tls(ServeTest):
+    def test_https(self):
+        key, certificate = self.folder / "key.pem", self.folder / "cert.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                        "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=test",
+                        "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        flags = ("--tls-cert", certificate, "--tls-key", key)
+        api = self.serve(*flags)
+        self.assertEqual(api.scheme, "https")
+        trusted = ssl.create_default_context(cafile=str(certificate))
+        api.connection = lambda: http.client.HTTPSConnection(api.host, api.port, context=trusted, timeout=60)
+        space = api.create("test")
+        value = os.urandom(3 << 20)
+        api.put(space, "key", value)
+        self.assertEqual(api.get(space, "key") == value, True)
+        # Who speaks no TLS gets nothing, and disturbs nobody.
+        with socket.create_connection((api.host, api.port), timeout=60) as plain:
+            plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+            while piece := plain.recv(4096):
+                self.assertNotIn(b"HTTP/1.1 200", piece)
+        self.assertEqual(api.ask("GET", "/healthz").status, 200)
+        self.refused("serve", "--cloudflare", "--store", "memory:", "--tls-cert", certificate,
+                     mentions="--tls-key")
 
 
 class Start(ServeTest):
