@@ -12,7 +12,8 @@ import time
 import unittest
 import urllib.parse
 
-from harness import DONE, FAILED, NOT_FOUND, ODD_ENTRIES, UNAUTHORIZED, USAGE, by_key
+from harness import (DONE, FAILED, NOT_FOUND, ODD_ENTRIES, UNAUTHORIZED, USAGE, Entry, by_key,
+                     parse_ndjson)
 from sluice_server import ServeTest
 
 VALUE_LIMIT = 25 << 20
@@ -600,6 +601,29 @@ class Tls(ServeTest):
         self.assertEqual(api.ask("GET", "/healthz").status, 200)
         self.refused("serve", "--cloudflare", "--store", "memory:", "--tls-cert", certificate,
                      mentions="--tls-key")
+
+
+class Pieces(ServeTest):
+    """What our server offers beyond Cloudflare's API: listings that begin at any key."""
+
+    def test_a_listing_in_pieces_is_the_listing(self):
+        api = self.serve(store=self.store)
+        entries = [Entry(f"key/{i:05} \U0001F600", "v", f'{{"i":{i}}}') for i in range(20_000)]
+        self.sluice("kv", "import", "--store", self.store, "--namespace", "default", "--yes", "-",
+                    stdin="".join(entry.line() for entry in entries))
+
+        def listed(*more):
+            result = self.sluice("kv", "list", "--store", "cloudflare:", "--namespace", "default", "--all",
+                                 "--metadata", "--format", "ndjson", "-v", *more, env=api.environment())
+            return parse_ndjson(result.out), result.complaint
+
+        serial, _ = listed("--list-partitions", "1")
+        pieces, said = listed("--list-partitions", "7")
+        self.assertEqual(len(serial), 20_000)
+        self.assertEqual(pieces, serial)
+        self.assertIn("7", said)
+        some, _ = listed("--list-partitions", "3", "--prefix", "key/01")
+        self.assertEqual(len(some), 1_000)
 
 
 class Start(ServeTest):
