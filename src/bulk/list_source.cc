@@ -38,8 +38,10 @@ ListSource::ListSource(Job& job, store::Store& store, Filter filter, std::option
   if (options.selection.limit) {
     left_ = *options.selection.limit - std::min(*options.selection.limit, options.selected_before);
     if (*left_ == 0) end_ = true;
-    // A few entries are on the first page.
-    if (*left_ <= store.capabilities().list_page) automatic_pieces_ = 1;
+    // A few entries are on the first page. Decided by the whole limit, not by what is left of it: a
+    // job that was interrupted before it noted its pieces has to make the same ones again, or it
+    // would go on with other entries than those that were under way.
+    if (*options.selection.limit <= store.capabilities().list_page) automatic_pieces_ = 1;
   }
 }
 
