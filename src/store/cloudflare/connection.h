@@ -8,7 +8,6 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "flow/allowance.h"
 #include "flow/attempt.h"
 #include "flow/gate.h"
 #include "http/client.h"
@@ -39,8 +38,6 @@ class Connection {
   [[nodiscard]] WireStats wire_stats() const;
   // Empty: it is Cloudflare's own, where Cloudflare's documented budgets hold.
   [[nodiscard]] const std::string& address() const { return address_; }
-  // The limit of cache purges beside that of all requests. Lets everything pass until it is set.
-  [[nodiscard]] flow::Allowance& purges() { return purges_; }
 
   // Nothing, if an answer is a proven success: a status of 2xx, an envelope that was understood and
   // says so. Else the error that it means. `doing` completes "while …", `permission` "may …", which
@@ -57,7 +54,6 @@ class Connection {
   flow::Gate gate_;
   flow::Retrier retrier_;
   http::Session session_;
-  flow::Allowance purges_;
   AnswerParser parser_;
 };
 
