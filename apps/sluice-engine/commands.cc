@@ -7,7 +7,7 @@ namespace sluice::cli {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, CommandFunction>, 28> kFunctions{{
+constexpr std::array<std::pair<std::string_view, CommandFunction>, 36> kFunctions{{
     {"kv namespace list", run_kv_namespace_list},
     {"kv namespace create", run_kv_namespace_create},
     {"kv namespace rename", run_kv_namespace_rename},
@@ -22,6 +22,14 @@ constexpr std::array<std::pair<std::string_view, CommandFunction>, 28> kFunction
     {"kv sync", run_kv_sync},
     {"kv stats", run_kv_stats},
     {"serve", run_serve},
+    {"kv purge", run_kv_purge},
+    {"purge everything", run_purge_everything},
+    {"purge files", run_purge_files},
+    {"purge tags", run_purge_tags},
+    {"purge hosts", run_purge_hosts},
+    {"purge prefixes", run_purge_prefixes},
+    {"zones list", run_zones_list},
+    {"zones get", run_zones_get},
     {"jobs list", run_jobs_list},
     {"jobs show", run_jobs_show},
     {"jobs resume", run_jobs_resume},

@@ -21,6 +21,16 @@ ExitCode run_kv_copy(Context& context, const Invocation& invocation);
 ExitCode run_kv_sync(Context& context, const Invocation& invocation);
 ExitCode run_kv_stats(Context& context, const Invocation& invocation);
 
+ExitCode run_kv_purge(Context& context, const Invocation& invocation);
+
+ExitCode run_purge_everything(Context& context, const Invocation& invocation);
+ExitCode run_purge_files(Context& context, const Invocation& invocation);
+ExitCode run_purge_tags(Context& context, const Invocation& invocation);
+ExitCode run_purge_hosts(Context& context, const Invocation& invocation);
+ExitCode run_purge_prefixes(Context& context, const Invocation& invocation);
+ExitCode run_zones_list(Context& context, const Invocation& invocation);
+ExitCode run_zones_get(Context& context, const Invocation& invocation);
+
 ExitCode run_serve(Context& context, const Invocation& invocation);
 
 ExitCode run_jobs_list(Context& context, const Invocation& invocation);

@@ -16,6 +16,7 @@
 #include "base/duration.h"
 #include "base/size.h"
 #include "base/utf8.h"
+#include "wire_text.h"
 
 namespace sluice::cli {
 
@@ -197,6 +198,7 @@ Result<> KvJob::open_journal() {
                   *id, *id);
     }
     journal_.emplace(std::move(*journal));
+    resumed_ = true;
     if (const bulk::Checkpoint* from = resumed_from()) {
       context_.console.say("resuming job {}: {} of {} matched so far were {}", *id,
                            format_count(from->counts.done), format_count(from->counts.selected),
@@ -269,7 +271,7 @@ void KvJob::note_batch_size(std::size_t most) {
 KvJob::~KvJob() {
   // It ended before the work began: there is nothing to go on from. What cannot be noted now shows
   // as an unfinished job, which is removed by hand.
-  if (journal_ && !told_ && resumed_from() == nullptr) {
+  if (journal_ && !told_ && !resumed_) {
     (void)journal_->finish(bulk::JobState::failed, "did not begin");
   }
 }
@@ -284,25 +286,17 @@ const bulk::Checkpoint* KvJob::resumed_from() const {
 
 boost::json::object KvJob::report_object(const bulk::Report& report, double seconds,
                                          const store::WireStats& wire) const {
-  boost::json::object object{
-      {"command", invocation_.path()},
-      {"complete", !report.ended_early.has_value()},
-      {"dry_run", invocation_.on("dry-run")},
-      {"listed", report.counts.listed},
-      {"selected", report.counts.selected},
-      {"done", report.counts.done},
-      {"failed", report.counts.failed},
-      {"skipped", report.counts.skipped},
-      {"milliseconds", static_cast<std::int64_t>(seconds * 1000)},
-      {"requests", wire.gate.sent},
-      {"retries", wire.retries},
-      {"throttled", wire.gate.throttled},
-      {"waited_milliseconds",
-       std::chrono::duration_cast<std::chrono::milliseconds>(wire.gate.waited).count()},
-      {"concurrency", wire.gate.concurrency},
-      {"bytes_sent", wire.bytes_sent},
-      {"bytes_received", wire.bytes_received},
-      {"peak_memory_bytes", peak_memory()}};
+  boost::json::object object{{"command", invocation_.path()},
+                             {"complete", !report.ended_early.has_value()},
+                             {"dry_run", invocation_.on("dry-run")},
+                             {"listed", report.counts.listed},
+                             {"selected", report.counts.selected},
+                             {"done", report.counts.done},
+                             {"failed", report.counts.failed},
+                             {"skipped", report.counts.skipped},
+                             {"milliseconds", static_cast<std::int64_t>(seconds * 1000)}};
+  add_wire(object, wire);
+  object["peak_memory_bytes"] = peak_memory();
   if (journal_) object["job"] = id();
   if (report.ended_early) {
     object["error"] = boost::json::object{{"code", name(report.ended_early->code)},
@@ -331,17 +325,7 @@ void KvJob::tell(const bulk::Report& report, double seconds, const store::WireSt
     line += fmt::format(", {} skipped ({})", format_count(counts.skipped), plan_.skipped);
   }
   line += fmt::format(", in {:.1f} s", seconds);
-  if (wire.gate.sent > 0) {
-    line += fmt::format("; {} requests", format_count(wire.gate.sent));
-    if (wire.retries > 0) line += fmt::format(", {} retries", format_count(wire.retries));
-    if (wire.gate.throttled > 0) {
-      line += fmt::format(", throttled {} times", format_count(wire.gate.throttled));
-    }
-    const double waited = std::chrono::duration<double>(wire.gate.waited).count();
-    if (waited >= 0.1) line += fmt::format(", waited {:.1f} s for the budget", waited);
-    line += fmt::format(", {} sent, {} received", format_bytes(wire.bytes_sent),
-                        format_bytes(wire.bytes_received));
-  }
+  line += wire_text(wire);
   line += fmt::format("; peak memory {}", format_bytes(peak_memory()));
   console.say("{}", line);
   for (std::size_t i = 0; i < std::min(report.reasons.size(), kMostReasons); ++i) {

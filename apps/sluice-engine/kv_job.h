@@ -50,6 +50,8 @@ class KvJob {
   void note_batch_size(std::size_t most);
   // The id of the journal; "" without one.
   [[nodiscard]] std::string id() const;
+  // Whether an earlier run has begun this job.
+  [[nodiscard]] bool resumed() const { return resumed_; }
   // Where a resumed job was; nothing for a new one.
   [[nodiscard]] const bulk::Checkpoint* resumed_from() const;
 
@@ -79,6 +81,7 @@ class KvJob {
   std::unique_ptr<bulk::Job> job_;
   ProgressDisplay display_;
   flow::TimePoint begun_;
+  bool resumed_ = false;
   bool told_ = false;  // `finish` was called
 };
 

@@ -2,6 +2,7 @@
 // flags, the groups that it shares (base/shared_flags.h), and one entry to `all_commands`.
 
 #include "base/command.h"
+#include "base/purge_flags.h"
 #include "base/shared_flags.h"
 
 namespace sluice {
@@ -133,6 +134,11 @@ constexpr Example delete_examples[] = {
      "asks with the count; refuses if there are more"},
     {"sluice kv delete --namespace sessions --keys-file keys.txt --yes", "exactly these keys"},
 };
+
+constexpr FlagGroup kv_purge_groups[] = {{"Store", store_namespace},    {"Selection", selection},
+                                         {"Listing", listing},          {"Zone", one_zone},
+                                         {"Cache tags", kv_purge_tags}, {"Change", change},
+                                         {"Guard", delete_guard},       {"Work", work}};
 
 constexpr Flag export_output[] = {
     {.name = "format",
@@ -440,6 +446,8 @@ constexpr Example serve_examples[] = {
 constexpr CommandGroup all_groups[] = {
     {"kv", "entries of key-value stores, by the million"},
     {"kv namespace", "the namespaces of a store"},
+    {"purge", "take things out of Cloudflare's cache"},
+    {"zones", "the zones whose caches can be purged"},
     {"jobs", "bulk runs that left a journal, to look at or to resume"},
     {"config", "the config file"},
 };
@@ -535,6 +543,64 @@ constexpr Command all_commands[] = {
      .summary = "count entries and bytes",
      .groups = stats_groups,
      .examples = stats_examples},
+
+    {.path = "kv purge",
+     .summary = "delete entries, and purge the pages made of them from the cache",
+     .description =
+         "Finds the zone first, deletes the selected entries, then purges the cache tags that the "
+         "metadata of the deleted ones names. The tags are written down before their entries "
+         "go, so that a run that was cut off, resumed, forgets none.",
+     .arguments = keys_to_kv_purge,
+     .groups = kv_purge_groups,
+     .examples = kv_purge_examples,
+     .changes_something = true},
+
+    {.path = "purge everything",
+     .summary = "purge the whole cache of zones",
+     .description = "Always asks, and names the zones; without a terminal it needs --yes.",
+     .groups = purge_everything_groups,
+     .examples = purge_everything_examples,
+     .changes_something = true},
+    {.path = "purge files",
+     .summary = "purge files by their URLs",
+     .description =
+         "Without --zone, the zone is found from each URL's host. A URL may hold commas, so it is "
+         "never taken for a list. In JSON, {\"url\":…,\"headers\":{…}} is a variant of a file.",
+     .arguments = urls_to_purge,
+     .groups = purge_files_groups,
+     .examples = purge_files_examples,
+     .changes_something = true},
+    {.path = "purge tags",
+     .summary = "purge what bears these cache tags",
+     .arguments = tags_to_purge,
+     .groups = purge_items_groups,
+     .examples = purge_tags_examples,
+     .changes_something = true},
+    {.path = "purge hosts",
+     .summary = "purge everything of these hosts",
+     .description = "Without --zone, the zone is found from the host.",
+     .arguments = hosts_to_purge,
+     .groups = purge_items_groups,
+     .examples = purge_hosts_examples,
+     .changes_something = true},
+    {.path = "purge prefixes",
+     .summary = "purge every URL that begins so",
+     .description =
+         "Without --zone, the zone is found from the host. A comma in an argument parts two "
+         "prefixes; one that holds a comma itself comes from a file.",
+     .arguments = prefixes_to_purge,
+     .groups = purge_items_groups,
+     .examples = purge_prefixes_examples,
+     .changes_something = true},
+    {.path = "zones list",
+     .summary = "list the zones that the credentials can see",
+     .groups = zones_list_groups,
+     .examples = zones_list_examples},
+    {.path = "zones get",
+     .summary = "show a zone",
+     .arguments = zone_argument,
+     .groups = zones_get_groups,
+     .examples = zones_get_examples},
 
     {.path = "serve",
      .summary = "serve a store over HTTP",

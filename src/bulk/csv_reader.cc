@@ -1,5 +1,7 @@
 #include "bulk/csv_reader.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -16,8 +18,8 @@ namespace {
 constexpr std::array<std::string_view, 6> kColumns = {"key",      "value",      "base64",
                                                       "metadata", "expiration", "expiration_ttl"};
 
-// More columns than any header of ours: the bound of what is kept of a record.
-constexpr std::size_t kMostFields = 64;
+// More columns than any header that is of use: the bound of what is kept of a record.
+constexpr std::size_t kMostFields = 1024;
 
 std::string normalized(std::string_view name) {
   while (!name.empty() && name.front() == ' ') name.remove_prefix(1);
@@ -196,7 +198,15 @@ Result<> CsvReader::end_record(Records& out) {
                   begin_line_, reason_);
     }
     if (fields_ > 1 || !(text_.empty() || text_ == kByteOrderMark)) {
-      if (Result<> read = read_header(); !read) return read;
+      if (Result<> read = items_ ? find_item_column() : read_header(); !read) return read;
+      // Without a header, the first record is one.
+      if (items_ && items_->column > 0) {
+        if (!accept(out)) {
+          out.bad.push_back({begin_line_, begin_, std::move(reason_)});
+        } else {
+          out.ends.push_back(offset_);
+        }
+      }
     }
   } else if (spoilt) {
     out.bad.push_back({begin_line_, begin_, std::move(reason_)});
@@ -247,6 +257,40 @@ Result<> CsvReader::read_header() {
   return {};
 }
 
+Result<> CsvReader::find_item_column() {
+  const std::string_view text = text_;
+  std::vector<std::string> header;
+  std::size_t from = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+  for (const std::size_t end : ends_) {
+    header.push_back(normalized(text.substr(from, end - from)));
+    from = end;
+  }
+  std::size_t found = header.size();
+  if (items_->column > 0) {
+    found = items_->column - 1;
+    if (text.starts_with(kByteOrderMark)) {
+      text_.erase(0, kByteOrderMark.size());
+      for (std::size_t& end : ends_) end -= kByteOrderMark.size();
+    }
+  }
+  for (const std::string& name : items_->names) {
+    const auto place = std::find(header.begin(), header.end(), normalized(name));
+    if (found == header.size()) found = static_cast<std::size_t>(place - header.begin());
+  }
+  if (found >= header.size()) {
+    const std::string wanted = items_->column > 0
+                                   ? fmt::format("number {}", items_->column)
+                                   : fmt::format("\"{}\"", fmt::join(items_->names, "\" or \""));
+    return fail(ErrorCode::invalid_argument,
+                "line {}: there is no column {}; the columns are {}. Name one with --column.",
+                begin_line_, printable(wanted),
+                truncated_to_width(printable(fmt::format("{}", fmt::join(header, ", "))), 200));
+  }
+  columns_.assign(header.size(), Column::other);
+  columns_[found] = Column::key;
+  return {};
+}
+
 bool CsvReader::accept(Records& out) {
   if (fields_ != columns_.size()) {
     reason_ = fmt::format("the record has {} field{}, the header {}", fields_,
@@ -265,6 +309,8 @@ bool CsvReader::accept(Records& out) {
         break;
       case Column::value:
         fields.value = field;
+        break;
+      case Column::other:
         break;
       case Column::base64: {
         const std::string word = normalized(field);
@@ -299,6 +345,7 @@ bool CsvReader::accept(Records& out) {
       }
     }
   }
+  if (items_) return parser_.accept_key(fields, out.entries, reason_);
   return parser_.accept(fields, out.entries, reason_);
 }
 

@@ -12,7 +12,7 @@ namespace sluice::bulk {
 class CsvReader final : public EntryReader {
  public:
   explicit CsvReader(const Options& options)
-      : longest_(options.longest_record), parser_(options.now) {}
+      : longest_(options.longest_record), items_(options.items), parser_(options.now) {}
 
   Result<> feed(std::string_view chunk, Records& out) override;
   Result<> finish(Records& out) override;
@@ -20,7 +20,15 @@ class CsvReader final : public EntryReader {
   [[nodiscard]] bool needs_header() const override { return columns_.empty(); }
 
  private:
-  enum class Column : std::uint8_t { key, value, base64, metadata, expiration, expiration_ttl };
+  enum class Column : std::uint8_t {
+    key,
+    value,
+    base64,
+    metadata,
+    expiration,
+    expiration_ttl,
+    other,
+  };
   enum class State : std::uint8_t {
     field,     // at its first byte
     plain,     // in a field without quotes
@@ -32,12 +40,15 @@ class CsvReader final : public EntryReader {
   void end_field();
   Result<> end_record(Records& out);
   Result<> read_header();
+  // Of a list of items: by the names in the header, or by the number of the column.
+  Result<> find_item_column();
   // Makes the fields an entry of `out`, or returns false with `reason_`.
   bool accept(Records& out);
   void spoil(std::string_view reason);
   void begin_record();
 
   const std::size_t longest_;
+  const std::optional<ItemFields> items_;
   EntryParser parser_;
   std::string reason_;
   std::vector<Column> columns_;  // empty until the header has been read

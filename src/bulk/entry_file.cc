@@ -32,6 +32,7 @@ Result<bool> EntryFile::fill() {
 Result<> EntryFile::start() {
   piece_.resize(kPiece);
   Result<bool> more = fill();
+  const bool detecting = !options_.format;
   // The format shows at the first byte that is not white space; an input that has none within a
   // whole piece is read as what it will turn out not to be.
   while (more && *more && !options_.format) {
@@ -47,6 +48,9 @@ Result<> EntryFile::start() {
     size_ += *size;
   }
   if (!more) return std::unexpected(std::move(more.error()));
+  if (detecting && options_.or_else && options_.format.value_or(Format::csv) == Format::csv) {
+    options_.format = options_.or_else;
+  }
   const Format format = options_.format.value_or(Format::ndjson);
   reader_ = format == Format::keys ? make_keys_reader(options_.nul, options_.reader)
                                    : make_entry_reader(format, options_.reader);

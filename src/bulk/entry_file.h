@@ -19,8 +19,10 @@ class EntryFile {
  public:
   struct Options {
     std::optional<Format> format;  // nothing: by the first bytes, see detect_format
-    bool nul = false;              // with Format::keys: each key ends in NUL
-    std::uint64_t from = 0;        // go on at this Records::end of an earlier reading
+    // What that takes for CSV, which anything may be, and an input without any is this instead.
+    std::optional<Format> or_else = {};
+    bool nul = false;        // with Format::keys: each key ends in NUL
+    std::uint64_t from = 0;  // go on at this Records::end of an earlier reading
     EntryReader::Options reader;
   };
   // `path` may be "-" for stdin. Reads nothing yet, so that `interrupt` works from the beginning.

@@ -1,5 +1,7 @@
 #include "bulk/entry_parser.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -340,6 +342,76 @@ bool EntryParser::accept(const Fields& fields, store::Block& out, std::string& r
   entry.expiration = expiration;
   entry.presence = store::Presence::present;
   return true;
+}
+
+Verdict EntryParser::accept_items(std::string_view text, const ItemFields& fields,
+                                  store::Block& out, std::string& reason) {
+  scratch_->shrink();
+  // Checks all of it, which the reading below does not.
+  if (!is_json(text)) {
+    reason = "not valid JSON";
+    return Verdict::malformed;
+  }
+  const std::string_view padded = scratch_->padded.assign("[", text, "]");
+  ondemand::document document;
+  ondemand::array array;
+  if (scratch_->parser.iterate(padded.data(), padded.size(), scratch_->padded.capacity())
+              .get(document) != simdjson::SUCCESS ||
+      document.get_array().get(array) != simdjson::SUCCESS) {
+    reason = "not valid JSON";
+    return Verdict::malformed;
+  }
+  std::size_t added = 0;
+  const auto add = [&](std::string_view item) {
+    out.append({.key = item, .presence = store::Presence::listed});
+    ++added;
+  };
+  // False: neither a text nor an array of texts.
+  const auto add_value = [&](ondemand::value value) {
+    std::string_view item;
+    if (value.get_string().get(item) == simdjson::SUCCESS) {
+      add(item);
+      return true;
+    }
+    ondemand::array items;
+    if (value.get_array().get(items) != simdjson::SUCCESS) return false;
+    for (auto element : items) {
+      if (element.get_string().get(item) != simdjson::SUCCESS) return false;
+      add(item);
+    }
+    return true;
+  };
+  for (auto element : array) {
+    ondemand::value value;
+    ondemand::object object;
+    if (element.get(value) != simdjson::SUCCESS) return Verdict::malformed;
+    if (value.get_object().get(object) != simdjson::SUCCESS) {
+      std::string_view item;
+      if (value.get_string().get(item) == simdjson::SUCCESS) {
+        add(item);
+        continue;
+      }
+      reason = "neither a text nor a JSON object";
+      return Verdict::bad;
+    }
+    for (const std::string& name : fields.names) {
+      ondemand::value field;
+      if (object.find_field_unordered(name).get(field) != simdjson::SUCCESS) continue;
+      if (!add_value(field)) {
+        reason = fmt::format("\"{}\" is neither a text nor an array of texts", name);
+        return Verdict::bad;
+      }
+      break;
+    }
+    if (added > 0) continue;
+    if (!fields.whole_objects) {
+      reason = fmt::format("it has no \"{}\"", fmt::join(fields.names, "\" or \""));
+      return Verdict::bad;
+    }
+    const std::size_t first = text.find_first_not_of(" \t\r\n");
+    add(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
+  }
+  return Verdict::good;
 }
 
 bool EntryParser::is_json(std::string_view text) {

@@ -46,6 +46,10 @@ class EntryParser {
   // The same for a list of keys: the value does not matter.
   bool accept_key(const Fields& fields, store::Block& out, std::string& reason);
 
+  // The items in the JSON text or object `text`, one or more.
+  Verdict accept_items(std::string_view text, const ItemFields& fields, store::Block& out,
+                       std::string& reason);
+
   // Whether `text` is one valid JSON value.
   [[nodiscard]] bool is_json(std::string_view text);
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,17 @@ struct Records {
   }
 };
 
+// Where the items of a list are: texts that are no entries, such as URLs.
+struct ItemFields {
+  // The CSV column (in any letter case) or JSON field that holds them: the first of these names
+  // that is there. In a JSON field an array of texts is several items.
+  std::vector<std::string> names;
+  // Or the CSV column with this number, from 1 on: then there is no header.
+  std::size_t column = 0;
+  // A JSON object without such a field is an item itself, as the text that it is.
+  bool whole_objects = false;
+};
+
 // Reads records as their text arrives, in pieces of any size.
 //
 // A record that can be told from the next one but is no entry is reported in Records::bad, and
@@ -69,6 +81,9 @@ class EntryReader {
     // The longest record. 25 MiB, Cloudflare's longest value, need 150 MiB when every byte of it is
     // written as \u00XX.
     std::size_t longest_record = std::size_t{256} << 20;
+    // Items are read instead of entries, and come out as the keys of listed entries. JSON texts are
+    // items, too. (A list of keys is one of items as it is.)
+    std::optional<ItemFields> items{};
   };
 
   virtual ~EntryReader() = default;

@@ -13,7 +13,10 @@ namespace {
 class Eraser {
  public:
   Eraser(Job& job, store::Store& store, const EraseOptions& options)
-      : run_(job, "deleted"), store_(store), options_(options), batches_(run_, store) {}
+      : run_(job, "deleted"),
+        store_(store),
+        options_(options),
+        batches_(run_, store, options.witness) {}
 
   io::Task<Report> erase() {
     if (!options_.selection.selects_something() && !options_.selection.all) {
@@ -37,6 +40,13 @@ class Eraser {
     } else {
       run_.end_early(source.error());
     }
+    if (options_.witness != nullptr) {
+      const Error* const early = run_.ended_early();
+      if (auto ended = co_await options_.witness->end(early); !ended) {
+        run_.end_early(ended.error());
+        run_.keep_resumable();
+      }
+    }
     co_return run_.finish();
   }
 
@@ -46,6 +56,7 @@ class Eraser {
     const Checkpoint& start = run_.start();
     return open_source(run_.job(), store_,
                        {.selection = options_.selection,
+                        .metadata = options_.witness != nullptr,
                         .values = false,
                         .start = start.position,
                         .page_keys = batches_.batch_size(),
@@ -69,7 +80,7 @@ class Eraser {
 
   // Lists everything first. True if the deletion may begin.
   io::Task<bool> collect(std::string path) {
-    auto spool = SpoolWriter::create(path);
+    auto spool = SpoolWriter::create(path, options_.witness != nullptr);
     // A listing that was cut off is begun anew: only a complete spool counts.
     auto source = open_listing();
     if (!spool || !source) {

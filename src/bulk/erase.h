@@ -11,6 +11,7 @@ namespace sluice::bulk {
 struct EraseOptions {
   Selection selection;
   EraseGuard guard;
+  EraseWitness* witness = nullptr;  // then the metadata of every selected entry is read, too
 };
 
 // Deletes what the selection names; a selection that names nothing is refused. Deletions run while

@@ -18,9 +18,10 @@ io::Task<Result<>> EraseGuard::pass(std::uint64_t keys) const {
   co_return Result<>();
 }
 
-EraseBatches::EraseBatches(JobRun& run, store::Store& store)
+EraseBatches::EraseBatches(JobRun& run, store::Store& store, EraseWitness* witness)
     : run_(run),
       store_(store),
+      witness_(witness),
       size_(std::min(run.job().settings.batch_size.value_or(SIZE_MAX),
                      store.capabilities().erase_keys)),
       group_(run.job().executor, changes_at_once(store, run.job().settings)) {}
@@ -38,7 +39,9 @@ io::Task<> EraseBatches::erase_all(Source& source) {
     for (const store::EntryView& entry : page->entries) {
       if (batch.keys.size() >= size_.limit()) co_await send(batch);
       if (run_.ending()) break;
-      batch.keys.append({.key = entry.key});
+      batch.keys.append({.key = entry.key,
+                         .value = {},
+                         .metadata = witness_ != nullptr ? entry.metadata : std::string_view()});
       if (batch.pages.empty() || batch.pages.back().page != number)
         batch.pages.push_back({.page = number});
       ++batch.pages.back().entries;
@@ -69,7 +72,20 @@ io::Task<> EraseBatches::erase_batch(Batch batch) {
     for (store::KeyFailure& failure : answer->failed) failure.index = which[failure.index];
     co_return std::move(answer->failed);
   };
+  if (witness_ != nullptr) {
+    if (auto noted = co_await witness_->before(batch.keys); !noted) {
+      run_.end_early(noted.error());
+      co_return;
+    }
+  }
   BatchOutcome outcome = co_await run_batch(run_.job(), size_, batch.keys.size(), call);
+  if (witness_ != nullptr) {
+    // Not counted as ended: the resumed run does it again, and the witness hears of it again.
+    if (auto told = co_await witness_->after(batch.keys, outcome); !told) {
+      run_.end_early(told.error());
+      co_return;
+    }
+  }
   settle_batch(run_, batch.pages, outcome.endings, outcome.reasons,
                [&](std::size_t index) { return batch.keys[index].key; });
   if (outcome.ended) run_.end_early(*outcome.ended);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "bulk/erase_witness.h"
 #include "bulk/job_run.h"
 #include "bulk/source.h"
 #include "flow/batcher.h"
@@ -26,10 +27,12 @@ struct EraseGuard {
   io::Task<Result<>> pass(std::uint64_t keys) const;
 };
 
-// Deletes in batches of the store's size, several at a time. Settles the entries with the run.
+// Deletes in batches of the store's size, several at a time. Settles the entries with the run. A
+// witness, if there is one, is told of every batch, with the metadata that the source gives; it
+// outlives this.
 class EraseBatches {
  public:
-  EraseBatches(JobRun& run, store::Store& store);
+  EraseBatches(JobRun& run, store::Store& store, EraseWitness* witness = nullptr);
 
   // Keys of one call, at most.
   [[nodiscard]] std::size_t batch_size() const { return size_.limit(); }
@@ -38,7 +41,7 @@ class EraseBatches {
 
  private:
   struct Batch {
-    store::Block keys;
+    store::Block keys;  // with metadata for a witness
     std::vector<PageRun> pages;
   };
   io::Task<> send(Batch& batch);
@@ -47,6 +50,7 @@ class EraseBatches {
 
   JobRun& run_;
   store::Store& store_;
+  EraseWitness* witness_;
   flow::BatchSize size_;
   io::TaskGroup group_;
 };

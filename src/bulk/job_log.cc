@@ -21,6 +21,9 @@ constexpr int kMostIdsTried = 100;
 // Seconds that a process may take, by far, between making its journal and writing the header.
 constexpr std::int64_t kBeginning = 60;
 constexpr std::string_view kListingEnding = ".listing";
+constexpr std::string_view kFailedEnding = ".failed";
+constexpr std::string_view kTagsEnding = ".tags";
+constexpr std::string_view kUnpurgedEnding = ".unpurged";
 constexpr std::string_view kSides[] = {"", JobLog::kSource, JobLog::kTarget};
 
 std::string new_id() {
@@ -68,6 +71,7 @@ Result<> JobLog::finish(JobState state, std::string_view reason) {
   // people's data: they do not stay longer than they are of use.
   ::unlink(spool_path().c_str());
   for (const std::string_view side : kSides) ListingSpool::remove(listing_path(side));
+  ListingSpool::remove(tags_path());  // a database, too
   return {};
 }
 
@@ -85,6 +89,16 @@ std::string JobLog::failure_path() const {
 std::string JobLog::spool_path() const {
   const std::string& path = journal_.path();
   return path.substr(0, path.size() - kJournalEnding.size()) + ".spool";
+}
+
+std::string JobLog::tags_path() const {
+  const std::string& path = journal_.path();
+  return fmt::format("{}{}", path.substr(0, path.size() - kJournalEnding.size()), kTagsEnding);
+}
+
+std::string JobLog::unpurged_path() const {
+  const std::string& path = journal_.path();
+  return fmt::format("{}{}", path.substr(0, path.size() - kJournalEnding.size()), kUnpurgedEnding);
 }
 
 std::string JobLog::listing_path(std::string_view side) const {
@@ -140,6 +154,11 @@ Result<JobLog> JobFolder::resume(std::string_view id) const {
   return log;
 }
 
+Result<std::string> JobFolder::loose_failure_path() const {
+  if (auto made = make_private_folder(path_); !made) return std::unexpected(made.error());
+  return fmt::format("{}/{}{}", path_, new_id(), kFailedEnding);
+}
+
 std::optional<std::string> JobFolder::find_unfinished(std::string_view identity) const {
   for (const JobSummary& job : list()) {
     if (job.state == JobState::unfinished && job.header.identity == identity) return job.header.id;
@@ -189,12 +208,14 @@ Result<> JobFolder::remove(std::string_view id) const {
   if (summary && !summary->header.output.empty()) {
     ::unlink(Output::temporary_name(summary->header.output, id).c_str());
   }
-  for (const std::string_view ending : {".spool", ".failed"}) {
+  for (const std::string_view ending :
+       {std::string_view(".spool"), std::string_view(".failed"), kUnpurgedEnding}) {
     ::unlink(fmt::format("{}/{}{}", path_, id, ending).c_str());
   }
   for (const std::string_view side : kSides) {
     ListingSpool::remove(fmt::format("{}/{}{}{}", path_, id, side, kListingEnding));
   }
+  ListingSpool::remove(fmt::format("{}/{}{}", path_, id, kTagsEnding));
   if (::unlink(journal_path(id).c_str()) != 0) {
     return std::unexpected(system_error(errno, fmt::format("remove {}", journal_path(id))));
   }
@@ -209,6 +230,14 @@ void JobFolder::prune(std::int64_t now, std::int64_t seconds) const {
   }
   std::error_code error;
   for (const auto& file : std::filesystem::directory_iterator(path_, error)) {
+    const std::string stem = file.path().stem().string();
+    // Of work without a journal: nobody else removes it.
+    struct stat status{};
+    if (file.path().extension() == kFailedEnding && valid_id(stem) &&
+        ::stat(file.path().c_str(), &status) == 0 && status.st_mtime + seconds < now &&
+        ::access(journal_path(stem).c_str(), F_OK) != 0) {
+      ::unlink(file.path().c_str());
+    }
     const bool journal = file.path().extension() == kJournalEnding;
     if (!journal || !valid_id(file.path().stem().string())) continue;
     (void)flow::Journal::remove_unbegun(file.path().string(), now - kBeginning);

@@ -34,6 +34,10 @@ class JobLog {
   // Beside the journal, with its name: the keys that failed, and the keys that were matched.
   [[nodiscard]] std::string failure_path() const;
   [[nodiscard]] std::string spool_path() const;
+  // Of a job that purges a cache, too: the tags to purge (cdn::ItemSpool), and those that could not
+  // be purged, as text.
+  [[nodiscard]] std::string tags_path() const;
+  [[nodiscard]] std::string unpurged_path() const;
   // Beside it, too: a listing that had to be collected before the work began (ListingSpool).
   // A job with two of them calls them by their side.
   [[nodiscard]] std::string listing_path(std::string_view side = {}) const;
@@ -67,6 +71,8 @@ class JobFolder {
   Result<JobSummary> show(std::string_view id) const;
   // Removes a job that does not run, with the files beside its journal.
   Result<> remove(std::string_view id) const;
+  // A new file for what work without a journal could not do; makes the folder, not the file.
+  Result<std::string> loose_failure_path() const;
   // Removes what has ended more than `seconds` ago, and what was killed before it had begun.
   void prune(std::int64_t now, std::int64_t seconds) const;
 

@@ -144,10 +144,11 @@ Report JobRun::finish() {
   // What ended before it began, or was refused before anything was done, has nothing to go on from.
   // Neither has a job whose own files are damaged.
   const bool refused =
-      ended_early_ && (ended_early_->code == ErrorCode::corrupt ||
-                       (counts_.done == 0 && !job_.stop.requested() &&
-                        (counts_.listed == 0 || ended_early_->code == ErrorCode::invalid_argument ||
-                         ended_early_->code == ErrorCode::conflict)));
+      ended_early_ && !keep_resumable_ &&
+      (ended_early_->code == ErrorCode::corrupt ||
+       (counts_.done == 0 && !job_.stop.requested() &&
+        (counts_.listed == 0 || ended_early_->code == ErrorCode::invalid_argument ||
+         ended_early_->code == ErrorCode::conflict)));
   const bool resumable = job_.journal != nullptr && ended_early_ && !refused;
   if (job_.journal != nullptr) {
     const auto closed = resumable ? job_.journal->stopped(ended_early_->message)

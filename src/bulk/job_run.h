@@ -84,6 +84,14 @@ class JobRun {
   // Whether to begin nothing new.
   [[nodiscard]] bool ending() const { return ended_early_.has_value() || job_.stop.requested(); }
 
+  // Something is left to do even if nothing was counted: the job can be resumed, however it ended.
+  void keep_resumable() { keep_resumable_ = true; }
+  // Why nothing new is begun; nullptr: nothing has ended the run.
+  [[nodiscard]] const Error* ended_early() const {
+    if (ended_early_) return &*ended_early_;
+    return job_.stop.requested() ? &job_.stop.reason() : nullptr;
+  }
+
   // Every part of the run has ended. Checks the counts, closes the journal.
   Report finish();
 
@@ -101,6 +109,7 @@ class JobRun {
   std::uint64_t output_bytes_ = 0;  // where the entries of passed_ end in the output
   bool moved_ = false;              // since the last save
   bool done_is_gone_ = false;
+  bool keep_resumable_ = false;
   Counts saved_counts_;
   std::vector<std::string> skipped_keys_;
   FailureFile failures_;

@@ -164,15 +164,18 @@ std::size_t JsonArrayReader::scan_scalar(std::string_view text) {
 }
 
 Result<> JsonArrayReader::take(std::string_view text, Records& out) {
-  const Verdict verdict = parser_.parse_object(text, fields_, reason_);
+  const std::size_t before = out.entries.size();
+  const Verdict verdict = items_ ? parser_.accept_items(text, *items_, out.entries, reason_)
+                                 : parser_.parse_object(text, fields_, reason_);
+  if (items_ && verdict != Verdict::good) out.entries.truncate(before);
   if (verdict == Verdict::malformed) {
     return fail(ErrorCode::invalid_argument,
                 "byte {}: the element of the array that begins here cannot be read ({}), so it is "
                 "not known where the next one begins. The elements before it are good.",
                 begin_, reason_);
   }
-  if (verdict == Verdict::good && parser_.accept(fields_, out.entries, reason_)) {
-    out.ends.push_back(offset_);
+  if (verdict == Verdict::good && (items_ || parser_.accept(fields_, out.entries, reason_))) {
+    out.ends.resize(out.entries.size(), offset_);
   } else {
     out.bad.push_back({0, begin_, std::move(reason_)});
   }

@@ -13,7 +13,7 @@ namespace sluice::bulk {
 class JsonArrayReader final : public EntryReader {
  public:
   explicit JsonArrayReader(const Options& options)
-      : longest_(options.longest_record), parser_(options.now) {}
+      : longest_(options.longest_record), items_(options.items), parser_(options.now) {}
 
   Result<> feed(std::string_view chunk, Records& out) override;
   Result<> finish(Records& out) override;
@@ -37,6 +37,7 @@ class JsonArrayReader final : public EntryReader {
   [[nodiscard]] std::unexpected<Error> unexpected(char found, std::string_view wanted) const;
 
   const std::size_t longest_;
+  const std::optional<ItemFields> items_;
   EntryParser parser_;
   Fields fields_;
   std::string reason_;

@@ -27,6 +27,13 @@ Verdict NdjsonReader::parse(std::string_view text, Records& out) {
     reason_.clear();
     return Verdict::good;  // an empty line
   }
+  if (items_) {
+    const std::size_t before = out.entries.size();
+    const Verdict verdict = parser_.accept_items(text, *items_, out.entries, reason_);
+    if (verdict == Verdict::good) out.ends.resize(out.entries.size());  // set by the caller
+    if (verdict != Verdict::good) out.entries.truncate(before);
+    return verdict;
+  }
   const Verdict verdict = parser_.parse_object(text, fields_, reason_);
   if (verdict != Verdict::good) return verdict;
   if (!parser_.accept(fields_, out.entries, reason_)) return Verdict::bad;
@@ -39,7 +46,7 @@ void NdjsonReader::take(std::string_view text, std::size_t size, Records& out) {
   if (parse(text, out) != Verdict::good) out.bad.push_back({line_, offset_, std::move(reason_)});
   offset_ += size;
   ++line_;
-  if (out.ends.size() != before) out.ends.back() = offset_;
+  for (std::size_t i = before; i < out.ends.size(); ++i) out.ends[i] = offset_;
 }
 
 Result<> NdjsonReader::finish(Records& out) {
@@ -55,7 +62,7 @@ Result<> NdjsonReader::finish(Records& out) {
   }
   if (verdict == Verdict::bad) out.bad.push_back({line_, offset_, std::move(reason_)});
   offset_ += begun_.size();
-  if (out.ends.size() != before) out.ends.back() = offset_;
+  for (std::size_t i = before; i < out.ends.size(); ++i) out.ends[i] = offset_;
   out.end = offset_;
   begun_.clear();
   return {};

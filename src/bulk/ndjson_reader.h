@@ -11,7 +11,7 @@ namespace sluice::bulk {
 class NdjsonReader final : public EntryReader {
  public:
   explicit NdjsonReader(const Options& options)
-      : longest_(options.longest_record), parser_(options.now) {}
+      : longest_(options.longest_record), items_(options.items), parser_(options.now) {}
 
   Result<> feed(std::string_view chunk, Records& out) override;
   Result<> finish(Records& out) override;
@@ -23,6 +23,7 @@ class NdjsonReader final : public EntryReader {
   Verdict parse(std::string_view text, Records& out);
 
   const std::size_t longest_;
+  const std::optional<ItemFields> items_;
   EntryParser parser_;
   Fields fields_;
   std::string reason_;

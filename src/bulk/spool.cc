@@ -15,15 +15,19 @@ namespace sluice::bulk {
 
 namespace {
 
+// Of the same length.
 constexpr std::string_view kMagic = "sluice-spool 1\n";
+constexpr std::string_view kMagicOfMetadata = "sluice-spool m\n";
 constexpr std::size_t kBuffer = std::size_t{256} << 10;
-constexpr std::uint32_t kLongestKey = 1u << 20;
+constexpr std::uint32_t kLongestText = 1u << 20;
 
 class SpoolSource : public Source {
  public:
-  SpoolSource(std::string path, int file, const Position& start, std::size_t page_keys)
+  SpoolSource(std::string path, int file, bool metadata, const Position& start,
+              std::size_t page_keys)
       : path_(std::move(path)),
         file_(file),
+        metadata_(metadata),
         page_keys_(page_keys),
         offset_(start.offset > 0 ? start.offset : kMagic.size()),
         ahead_(start.ahead),
@@ -34,34 +38,32 @@ class SpoolSource : public Source {
 
   io::Task<Result<SourcePage>> next() override { co_return read_page(); }
   io::Task<> close() override { co_return; }
-  [[nodiscard]] bool knows_metadata() const override { return false; }
+  [[nodiscard]] bool knows_metadata() const override { return metadata_; }
 
  private:
   Result<SourcePage> read_page() {
     SourcePage page;
     page.bytes.from = place_at(offset_);
     while (!end_ && page.entries.size() < page_keys_) {
-      std::uint32_t size = 0;
-      if (!has(sizeof size)) {
+      if (!has(1)) {
         if (auto more = fill(); !more) return std::unexpected(more.error());
         if (!has(1)) {
           end_ = true;
           break;
         }
       }
-      if (!has(sizeof size)) return truncated();
-      std::memcpy(&size, buffer_.data() + at_, sizeof size);
-      if (size > kLongestKey) return truncated();
-      if (!has(sizeof size + size)) {
+      // The texts of a record lie in the buffer together.
+      if (!has_record()) {
         if (auto more = fill(); !more) return std::unexpected(more.error());
+        if (!has_record()) return truncated();
       }
-      if (!has(sizeof size + size)) return truncated();
+      const std::uint64_t begin = offset_;
+      const std::string_view key = take_text();
+      const std::string_view metadata = metadata_ ? take_text() : std::string_view();
       // Of a resumed job: what had ended ahead of its start does not come again.
-      if (ahead_.empty() || !ahead_.contains(place_at(offset_))) {
-        page.entries.append({.key = std::string_view(buffer_).substr(at_ + sizeof size, size)});
+      if (ahead_.empty() || !ahead_.contains(place_at(begin))) {
+        page.entries.append({.key = key, .value = {}, .metadata = metadata});
       }
-      at_ += sizeof size + size;
-      offset_ += sizeof size + size;
     }
     // The keys were counted as listed when they were matched.
     page.bytes.to = place_at(offset_);
@@ -72,11 +74,33 @@ class SpoolSource : public Source {
 
   [[nodiscard]] bool has(std::size_t bytes) const { return buffer_.size() - at_ >= bytes; }
 
-  // Reads on, so that the buffer holds at least one whole key if the file does.
+  // Whether the buffer holds the next key whole, and its metadata.
+  [[nodiscard]] bool has_record() const {
+    std::size_t end = at_;
+    for (int texts = metadata_ ? 2 : 1; texts > 0; --texts) {
+      std::uint32_t size = 0;
+      if (buffer_.size() - end < sizeof size) return false;
+      std::memcpy(&size, buffer_.data() + end, sizeof size);
+      if (size > kLongestText || buffer_.size() - end - sizeof size < size) return false;
+      end += sizeof size + size;
+    }
+    return true;
+  }
+
+  std::string_view take_text() {
+    std::uint32_t size = 0;
+    std::memcpy(&size, buffer_.data() + at_, sizeof size);
+    const std::string_view text = std::string_view(buffer_).substr(at_ + sizeof size, size);
+    at_ += sizeof size + size;
+    offset_ += sizeof size + size;
+    return text;
+  }
+
+  // Reads on, so that the buffer holds at least one whole record if the file does.
   Result<> fill() {
     buffer_.erase(0, at_);
     at_ = 0;
-    const std::size_t want = kBuffer + kLongestKey;
+    const std::size_t want = kBuffer + 2 * (kLongestText + sizeof(std::uint32_t));
     while (buffer_.size() < want) {
       const std::size_t old = buffer_.size();
       buffer_.resize(want);
@@ -96,6 +120,7 @@ class SpoolSource : public Source {
 
   std::string path_;
   int file_;
+  bool metadata_;
   std::size_t page_keys_;
   std::string buffer_;
   std::size_t at_ = 0;        // the next unread byte of buffer_
@@ -120,17 +145,18 @@ SpoolPlace::~SpoolPlace() {
   if (temporary_) ::unlink(path_.c_str());
 }
 
-Result<SpoolWriter> SpoolWriter::create(const std::string& path) {
+Result<SpoolWriter> SpoolWriter::create(const std::string& path, bool metadata) {
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (file < 0) return std::unexpected(system_error(errno, fmt::format("create {}", path)));
-  SpoolWriter writer(path, file);
-  writer.buffer_ = kMagic;
+  SpoolWriter writer(path, file, metadata);
+  writer.buffer_ = metadata ? kMagicOfMetadata : kMagic;
   return writer;
 }
 
 SpoolWriter::SpoolWriter(SpoolWriter&& other) noexcept
     : path_(std::move(other.path_)),
       file_(std::exchange(other.file_, -1)),
+      metadata_(other.metadata_),
       buffer_(std::move(other.buffer_)) {}
 
 SpoolWriter::~SpoolWriter() {
@@ -139,17 +165,27 @@ SpoolWriter::~SpoolWriter() {
 
 Result<> SpoolWriter::append(const store::Block& keys) {
   for (const store::EntryView& entry : keys) {
-    if (auto appended = append(entry.key); !appended) return appended;
+    if (auto appended = append(entry.key, entry.metadata); !appended) return appended;
   }
   return {};
 }
 
-Result<> SpoolWriter::append(std::string_view key) {
-  const auto size = static_cast<std::uint32_t>(key.size());
+Result<> SpoolWriter::append(std::string_view key, std::string_view metadata) {
+  if (key.size() > kLongestText || metadata.size() > kLongestText) {
+    return fail(ErrorCode::too_large, Retry::fatal,
+                "a key or its metadata is longer than {} bytes, the most that a job keeps",
+                kLongestText);
+  }
+  append_text(key);
+  if (metadata_) append_text(metadata);
+  return buffer_.size() >= kBuffer ? flush() : Result<>();
+}
+
+void SpoolWriter::append_text(std::string_view text) {
+  const auto size = static_cast<std::uint32_t>(text.size());
   char length[sizeof size];
   std::memcpy(length, &size, sizeof size);
-  buffer_.append(length, sizeof size).append(key);
-  return buffer_.size() >= kBuffer ? flush() : Result<>();
+  buffer_.append(length, sizeof size).append(text);
 }
 
 Result<> SpoolWriter::flush() {
@@ -176,12 +212,13 @@ Result<std::unique_ptr<Source>> open_spool(const std::string& path, const Positi
   if (file < 0) return std::unexpected(system_error(errno, fmt::format("open {}", path)));
   std::string magic(kMagic.size(), '\0');
   if (::pread(file, magic.data(), magic.size(), 0) != static_cast<ssize_t>(magic.size()) ||
-      magic != kMagic) {
+      (magic != kMagic && magic != kMagicOfMetadata)) {
     ::close(file);
     return fail(ErrorCode::corrupt,
                 "{} is not a list of matched keys that this version has written", path);
   }
-  return std::unique_ptr<Source>(std::make_unique<SpoolSource>(path, file, start, page_keys));
+  return std::unique_ptr<Source>(
+      std::make_unique<SpoolSource>(path, file, magic == kMagicOfMetadata, start, page_keys));
 }
 
 }  // namespace sluice::bulk

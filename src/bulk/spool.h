@@ -29,24 +29,28 @@ class SpoolPlace {
 };
 
 // Writes keys to a 0600 file: a magic line, then each key with its length (4 bytes, little endian)
-// before it, so that keys may hold any bytes.
+// before it, so that keys may hold any bytes; if asked for, each with its metadata behind it, in
+// the same form, which another magic line tells.
 class SpoolWriter {
  public:
-  static Result<SpoolWriter> create(const std::string& path);
+  static Result<SpoolWriter> create(const std::string& path, bool metadata = false);
   SpoolWriter(SpoolWriter&& other) noexcept;
   SpoolWriter& operator=(SpoolWriter&&) = delete;
   ~SpoolWriter();
 
   Result<> append(const store::Block& keys);
-  Result<> append(std::string_view key);
+  Result<> append(std::string_view key, std::string_view metadata = {});
   // Writes what is buffered, and syncs.
   Result<> finish();
 
  private:
-  SpoolWriter(std::string path, int file) : path_(std::move(path)), file_(file) {}
+  SpoolWriter(std::string path, int file, bool metadata)
+      : path_(std::move(path)), file_(file), metadata_(metadata) {}
+  void append_text(std::string_view text);
   Result<> flush();
   std::string path_;
   int file_;
+  bool metadata_;
   std::string buffer_;
 };
 

@@ -9,7 +9,7 @@ TimePoint Allowance::opens_at(const Budget& budget, std::size_t items) const {
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
     if (!buckets_[i]) continue;
     const std::size_t wanted = i == 0 ? 1 : items;
-    opens = std::max(opens, buckets_[i]->opens_at(budget.bucket_full_at(i), wanted));
+    opens = std::max(opens, buckets_[i]->opens_at(budget.bucket_full_at(kept_at_ + i), wanted));
   }
   return opens;
 }
@@ -20,8 +20,8 @@ void Allowance::take(Budget& budget, std::size_t items, TimePoint now) const {
     const TokenBucket& bucket = *buckets_[i];
     const std::size_t taken = i == 0 ? 1 : items;
     // Another process may have been faster since the look: then the bucket owes a token.
-    TimePoint full_at = budget.bucket_full_at(i);
-    while (!budget.set_bucket(i, full_at, bucket.full_after(full_at, taken, now))) {
+    TimePoint full_at = budget.bucket_full_at(kept_at_ + i);
+    while (!budget.set_bucket(kept_at_ + i, full_at, bucket.full_after(full_at, taken, now))) {
     }
   }
 }
@@ -30,8 +30,8 @@ void Allowance::throttled(Budget& budget, TimePoint sent, TimePoint now) {
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
     if (!buckets_[i]) continue;
     const TimePoint empty = buckets_[i]->full_after_emptied(now);
-    TimePoint full_at = budget.bucket_full_at(i);
-    while (full_at < empty && !budget.set_bucket(i, full_at, empty)) {
+    TimePoint full_at = budget.bucket_full_at(kept_at_ + i);
+    while (full_at < empty && !budget.set_bucket(kept_at_ + i, full_at, empty)) {
     }
   }
   if (sent < slowed_at_ || !buckets_[0]) return;

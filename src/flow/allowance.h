@@ -23,17 +23,19 @@ class Allowance {
   // Without limits: lets everything pass.
   Allowance() = default;
 
-  // Calls come back at least once in `slowest_call`, whatever is learned.
-  void limit(TokenBucket calls, std::optional<TokenBucket> items, Duration slowest_call) {
+  // Calls come back at least once in `slowest_call`, whatever is learned. `kept_at` is where the
+  // budget keeps the two buckets: those of other rates have another place (0, 2, 4 or 6).
+  void limit(TokenBucket calls, std::optional<TokenBucket> items, Duration slowest_call,
+             std::size_t kept_at = 0) {
     buckets_ = {calls, items};
     slowest_call_ = slowest_call;
+    kept_at_ = kept_at;
   }
   [[nodiscard]] bool limits() const { return buckets_[0].has_value(); }
   [[nodiscard]] const std::optional<TokenBucket>& calls() const { return buckets_[0]; }
 
  private:
   friend class Gate;
-  static_assert(Budget::buckets == 2);
 
   // When a call of `items` items may be sent.
   [[nodiscard]] TimePoint opens_at(const Budget& budget, std::size_t items) const;
@@ -41,7 +43,8 @@ class Allowance {
   // A request that was sent at `sent` was answered "too many requests" at `now`.
   void throttled(Budget& budget, TimePoint sent, TimePoint now);
 
-  std::array<std::optional<TokenBucket>, Budget::buckets> buckets_;  // of calls, of items
+  std::array<std::optional<TokenBucket>, 2> buckets_;  // of calls, of items
+  std::size_t kept_at_ = 0;
   Duration slowest_call_{};
   // Requests that were under way when the rate was halved tell nothing more.
   TimePoint slowed_at_ = TimePoint::min();

@@ -52,7 +52,7 @@ class Budget {
   static constexpr Duration learned_lasts = std::chrono::hours(1);
 
   // When each of the token buckets (see Allowance) is full again.
-  static constexpr std::size_t buckets = 2;
+  static constexpr std::size_t buckets = 8;
   [[nodiscard]] TimePoint bucket_full_at(std::size_t bucket) const;
   // False: somebody else has moved it meanwhile; `expected` is then what it is now.
   [[nodiscard]] bool set_bucket(std::size_t bucket, TimePoint& expected, TimePoint full_at);

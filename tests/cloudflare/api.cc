@@ -57,6 +57,7 @@ Api::Api(const Options& options)
     : options_(options),
       faults_(options.seed),
       limit_(options.rate_limit, Clock::now()),
+      purge_limit_(options.purge_limit, Clock::now()),
       random_(options.seed) {
   if (limit_.enabled()) {
     // Where the window begins is unknown to clients.
@@ -69,6 +70,7 @@ Api::Api(const Options& options)
     create_namespace(options_.made_up_title,
                      {options_.keys, options_.metadata, options_.value_bytes});
   }
+  for (const auto& [name, plan] : options_.zones) zones_.add(name, plan, options_.account);
   for (std::size_t i = 0; i < options_.namespaces; ++i) {
     create_namespace(fmt::format("namespace-{:05}", i));
   }
@@ -154,6 +156,11 @@ Answer Api::control(const Request& request, std::string_view path) {
     advance_clock(std::chrono::seconds(*seconds));
     return done();
   }
+  if (path == "purged") {
+    if (request.method == "GET") return plain(zones_.to_json());
+    zones_.forget();
+    return done();
+  }
   if (path == "applied") {
     if (request.method == "GET") return plain(applied_.to_json());
     applied_.start();
@@ -227,6 +234,13 @@ std::optional<Answer> Api::route(Call& call, std::string_view path) {
     call.route = method + " " + std::string(path);
     return std::nullopt;
   }
+  const std::size_t query_at = call.request.target.find('?');
+  if (query_at != std::string::npos) {
+    auto query = parse_query(std::string_view(call.request.target).substr(query_at + 1));
+    if (!query) return refuse(400, Code::malformed_body, "The query cannot be decoded.");
+    call.query = std::move(*query);
+  }
+  if (path == "/zones" || path.starts_with("/zones/")) return route_zone(call, path);
   constexpr std::string_view accounts = "/accounts/";
   if (!path.starts_with(accounts)) return nowhere();
   path.remove_prefix(accounts.size());
@@ -236,12 +250,6 @@ std::optional<Answer> Api::route(Call& call, std::string_view path) {
   constexpr std::string_view collection = "/storage/kv/namespaces";
   if (!path.starts_with(collection)) return nowhere();
   path.remove_prefix(collection.size());
-  const std::size_t query_at = call.request.target.find('?');
-  if (query_at != std::string::npos) {
-    auto query = parse_query(std::string_view(call.request.target).substr(query_at + 1));
-    if (!query) return refuse(400, Code::malformed_body, "The query cannot be decoded.");
-    call.query = std::move(*query);
-  }
   if (path.empty()) {
     call.route = method + " namespaces";
     if (method != "GET" && method != "POST") {
@@ -354,8 +362,12 @@ Answer Api::perform(Call& call) {
       break;
   }
 
-  if (call.namespace_id.empty()) {
-    if (call.route == "GET namespaces") {
+  if (!call.zone_id.empty()) {
+    answer = zone_call(call);
+  } else if (call.namespace_id.empty()) {
+    if (call.route == "GET zones") {
+      answer = list_zones(call);
+    } else if (call.route == "GET namespaces") {
       answer = list_namespaces(call);
     } else if (call.route == "POST namespaces") {
       answer = create_namespace(call);

@@ -18,6 +18,7 @@
 #include "tests/cloudflare/keyspace.h"
 #include "tests/cloudflare/rate_limit.h"
 #include "tests/cloudflare/retry_after.h"
+#include "tests/cloudflare/zones.h"
 
 namespace sluice::cloudflare_fake {
 
@@ -48,12 +49,14 @@ struct Options {
   std::string account = "0123456789abcdef0123456789abcdef";  // empty: any
   std::uint64_t keys = 0;  // made-up keys in the namespace `made_up_title`
   std::string made_up_title = "made-up";
-  bool metadata = false;         // the made-up keys have some
-  std::size_t value_bytes = 40;  // of a made-up key
-  std::size_t namespaces = 0;    // empty ones, titled "namespace-00000" and so on
-  bool shuffle_pages = false;    // the keys of a page come in any order
-  bool discard = false;          // writes are checked and counted, but not kept
+  bool metadata = false;                                   // the made-up keys have some
+  std::size_t value_bytes = 40;                            // of a made-up key
+  std::vector<std::pair<std::string, std::string>> zones;  // names, and plans (empty: enterprise)
+  std::size_t namespaces = 0;  // empty ones, titled "namespace-00000" and so on
+  bool shuffle_pages = false;  // the keys of a page come in any order
+  bool discard = false;        // writes are checked and counted, but not kept
   RateLimit::Options rate_limit{};
+  RateLimit::Options purge_limit{};  // of cache purges; 429 without a Retry-After
   std::chrono::milliseconds latency{0};
   std::size_t capacity = SIZE_MAX;  // requests that are worked on at once; the others queue
   std::uint64_t seed = 1;
@@ -118,6 +121,7 @@ class Api {
     const Request& request;
     std::string route = "other";  // "PUT bulk"
     std::string namespace_id;
+    std::string zone_id;
     std::string key;  // decoded
     std::map<std::string, std::string, std::less<>> query;
     Fault fault = Fault::none;
@@ -134,6 +138,10 @@ class Api {
   // Fills in the call; an answer when the path leads nowhere.
   std::optional<Answer> route(Call& call, std::string_view path);
   Answer perform(Call& call);
+  // zones.cc
+  std::optional<Answer> route_zone(Call& call, std::string_view path);
+  Answer list_zones(const Call& call);
+  Answer zone_call(Call& call);
   // api_bulk.cc
   Answer list_keys(Call& call, Namespace& where);
   Answer bulk_put(Call& call, Namespace& where);
@@ -159,6 +167,8 @@ class Api {
   Stats stats_;
   FaultInjector faults_;
   RateLimit limit_;
+  Zones zones_;
+  RateLimit purge_limit_;
   std::mt19937_64 random_;
   std::chrono::seconds clock_offset_{0};
   std::uint64_t simultaneous_ = 0;

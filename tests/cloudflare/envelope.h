@@ -15,6 +15,7 @@ namespace sluice::cloudflare_fake {
 // relied on.
 enum class Code : int {
   throttled = 971,
+  bad_purge = 1012,
   no_route = 7003,
   unknown_key = 9103,
   no_credentials = 9106,

@@ -95,6 +95,8 @@ FaultPlan read_plan(const json::object& object) {
       for (const auto& [failing, times] : value.as_object()) {
         plan.fail_keys.emplace(failing, times.to_number<int>());
       }
+    } else if (key == "fail_items") {
+      plan.fail_items = json::value_to<std::vector<std::string>>(value);
     } else if (key == "partial_status") {
       plan.partial_status = value.to_number<int>();
     } else if (key == "ignore_with_metadata") {

@@ -58,14 +58,15 @@ struct FaultPlan {
   std::chrono::milliseconds stall{1000};
   std::size_t max_batch = 0;  // 413 for larger bulk calls; 0: only the real limits
   std::map<std::string, int, std::less<>> fail_keys;  // how often the key fails; below 0: for ever
-  int partial_status = 200;           // HTTP status of an answer with unsuccessful keys
-  bool ignore_with_metadata = false;  // bulk/get answers plain values, as some peers do
-  bool drop_byte_order_mark = true;   // bulk/get drops a leading U+FEFF, as decoders do
+  std::vector<std::string> fail_items;  // a purge that holds this text is refused: 200, no success
+  int partial_status = 200;             // HTTP status of an answer with unsuccessful keys
+  bool ignore_with_metadata = false;    // bulk/get answers plain values, as some peers do
+  bool drop_byte_order_mark = true;     // bulk/get drops a leading U+FEFF, as decoders do
 };
 
 // {"rates":{"500":2.5},"routes":["GET keys"],"script":[{"route":"POST bulk/delete","nth":3,
 // "fault":"524"},{"route":"*","first":2,"last":4,"fault":"503"}],"retry_after":1,"stall_ms":200,
-// "max_batch":1000,"fail_keys":{"a":-1},"partial_status":400,"ignore_with_metadata":true,
+// "max_batch":1000,"fail_keys":{"a":-1},"fail_items":["a"],"partial_status":400,"ignore_with_metadata":true,
 // "drop_byte_order_mark":false}. What is left out has its default: `{}` heals everything.
 Result<FaultPlan> parse_fault_plan(std::string_view json);
 

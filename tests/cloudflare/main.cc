@@ -25,6 +25,8 @@ constexpr std::string_view usage =
     "  --values BYTES     the length of its values (40)\n"
     "  --namespaces N     N empty namespaces more\n"
     "  --page-order KIND  of the keys in a page: sorted, shuffled\n"
+    "  --zone NAME[=PLAN] a zone, of the plan enterprise if none is named; may be repeated\n"
+    "  --purge-limit N/T  of cache purges: a fixed window, then 429 for one window\n"
     "  --discard          check and count what is written, but do not keep it\n"
     "  --latency 30ms     before every answer\n"
     "  --capacity N       so many requests are worked on at once, the others queue\n"
@@ -94,6 +96,19 @@ int main(int argc, char** argv) {
          const auto limit = sluice::cloudflare_fake::parse_rate_limit(text);
          if (limit) options.rate_limit = *limit;
          return limit.has_value();
+       }},
+      {"--purge-limit",
+       [&](auto text) {
+         const auto limit = sluice::cloudflare_fake::parse_rate_limit(text);
+         if (limit) options.purge_limit = *limit;
+         return limit.has_value();
+       }},
+      {"--zone",
+       [&](auto text) {
+         const auto equals = text.find('=');
+         const auto plan = equals == text.npos ? "" : text.substr(equals + 1);
+         options.zones.emplace_back(text.substr(0, equals), plan);
+         return true;
        }},
       {"--faults",
        [&](auto text) {

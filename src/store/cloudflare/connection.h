@@ -8,7 +8,6 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "flow/allowance.h"
 #include "flow/attempt.h"
 #include "flow/gate.h"
 #include "http/client.h"
@@ -39,8 +38,6 @@ class Connection {
   [[nodiscard]] WireStats wire_stats() const;
   // Empty: it is Cloudflare's own, where Cloudflare's documented budgets hold.
   [[nodiscard]] const std::string& address() const { return address_; }
-  // The limit of cache purges beside that of all requests. Lets everything pass until it is set.
-  [[nodiscard]] flow::Allowance& purges() { return purges_; }
 
   // Whether the service is one of ours that has said that its listings can seek (seeking.h).
   // Learned from the answers that tell of namespaces.
@@ -62,7 +59,6 @@ class Connection {
   flow::Gate gate_;
   flow::Retrier retrier_;
   http::Session session_;
-  flow::Allowance purges_;
   AnswerParser parser_;
   bool can_seek_ = false;
 };

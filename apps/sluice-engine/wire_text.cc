@@ -1,0 +1,34 @@
+#include "wire_text.h"
+
+#include <boost/json.hpp>
+#include <chrono>
+
+#include "base/size.h"
+
+namespace sluice::cli {
+
+std::string wire_text(const store::WireStats& wire) {
+  if (wire.gate.sent == 0) return {};
+  std::string text = fmt::format("; {} requests", format_count(wire.gate.sent));
+  if (wire.retries > 0) text += fmt::format(", {} retries", format_count(wire.retries));
+  if (wire.gate.throttled > 0) {
+    text += fmt::format(", throttled {} times", format_count(wire.gate.throttled));
+  }
+  const double waited = std::chrono::duration<double>(wire.gate.waited).count();
+  if (waited >= 0.1) text += fmt::format(", waited {:.1f} s for the budget", waited);
+  return text + fmt::format(", {} sent, {} received", format_bytes(wire.bytes_sent),
+                            format_bytes(wire.bytes_received));
+}
+
+void add_wire(boost::json::object& object, const store::WireStats& wire) {
+  object["requests"] = wire.gate.sent;
+  object["retries"] = wire.retries;
+  object["throttled"] = wire.gate.throttled;
+  object["waited_milliseconds"] =
+      std::chrono::duration_cast<std::chrono::milliseconds>(wire.gate.waited).count();
+  object["concurrency"] = wire.gate.concurrency;
+  object["bytes_sent"] = wire.bytes_sent;
+  object["bytes_received"] = wire.bytes_received;
+}
+
+}  // namespace sluice::cli

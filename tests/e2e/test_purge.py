@@ -1,0 +1,501 @@
+"""Caches are purged of exactly what was named, once, and a failure is told as one."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+from harness import (DONE, FAILED, NOT_FOUND, PATIENCE, SLUICE, SOME_FAILED, UNAUTHORIZED, USAGE,
+                     Entry, SluiceTest)
+
+SEED = int(os.environ.get("SLUICE_SEED", random.randrange(10**9)))
+
+
+class Purges(SluiceTest):
+    zones = ("example.com", "example.org", "shop.example.net", "other.test")
+    flags = ()
+
+    def setUp(self):
+        super().setUp()
+        zones = [flag for zone in self.zones for flag in ("--zone", zone)]
+        self.fake = self.server(*zones, *self.flags)
+        self.env = self.fake.environment()
+
+    def purge(self, *arguments, **more):
+        return self.sluice("purge", *arguments, env=self.env, **more)
+
+    def purged(self, zone="example.com", kind="tags"):
+        return json.loads(self.fake.ask("GET", "/__control/purged")).get(zone, {}).get(kind, [])
+
+    def calls(self, route="POST purge_cache"):
+        return self.fake.stats()["requests"].get(route, 0)
+
+    def nothing_purged(self):
+        self.assertEqual(self.fake.ask("GET", "/__control/purged"), b"{}")
+        self.assertEqual(self.calls(), 0)
+
+
+class Zones(Purges):
+    flags = tuple(flag for i in range(120) for flag in ("--zone", f"zone-{i:03}.test=" + ("free" if i == 119 else "pro" if i == 0 else "")))
+
+    def test_lists_all_pages(self):
+        listed = [json.loads(line) for line in self.sluice("zones", "list", "--json",
+                                                           env=self.env).lines()]
+        self.assertEqual(len(listed), 124)
+        self.assertEqual([zone["name"] for zone in listed], sorted(zone["name"] for zone in listed))
+        self.assertEqual(listed[-1]["plan"], "free")
+        self.assertEqual(listed[0]["account"]["id"], self.fake.account)
+        self.assertEqual(self.calls("GET zones"), 3)  # 50 a page, and none for an empty one
+        named = self.sluice("zones", "list", "--name", "EXAMPLE", env=self.env).text
+        self.assertEqual(named.count("example"), 3)
+
+    def test_gets_one_by_name_and_by_id(self):
+        zone = self.sluice("zones", "get", "Example.com", "--json", env=self.env).json()
+        self.assertEqual((zone["name"], zone["status"]), ("example.com", "active"))
+        again = self.sluice("zones", "get", zone["id"], "--json", env=self.env).json()
+        self.assertEqual(again, zone)
+        self.refused("zones", "get", "nowhere.test", env=self.env, code=NOT_FOUND,
+                     mentions="zones list")
+        self.refused("zones", "get", "0" * 32, env=self.env, code=NOT_FOUND)
+
+    def test_purges_all_zones(self):
+        result = self.purge("tags", "a", "--all-zones", "--json").json()
+        self.assertEqual((result["items"], result["purged"], len(result["zones"])), (124, 124, 124))
+        self.assertEqual(self.purged("zone-119.test"), ["a"])
+
+    def test_many_hosts_take_a_listing_and_not_a_look_up_each(self):
+        hosts = [f"www.zone-{i:03}.test" for i in range(120)]
+        self.purge("hosts", ",".join(hosts))
+        self.assertEqual(self.calls("GET zones"), 3)
+        self.assertEqual(self.calls(), 120)
+
+
+class Items(Purges):
+    def test_arguments_and_lists_each_once(self):
+        result = self.purge("tags", "--zone", "example.com", "a,b", "c", "a", "--json")
+        self.assertEqual(sorted(self.purged()), ["a", "b", "c"])
+        found = result.json()
+        self.assertEqual((found["items"], found["duplicates"], found["purged"], found["failed"]),
+                         (3, 1, 3, 0))
+        self.assertEqual(found["zones"][0]["requests"], 1)
+        self.assertIn("purged 3 of 3 tags", result.complaint)
+
+    def test_batches_of_a_hundred_in_several_zones(self):
+        tags = [f"tag-{i}" for i in range(250)]
+        path = self.file("tags.txt", "\n".join(tags) + "\n")
+        self.purge("tags", "--zone", "example.com,example.org", "--zone", "other.test", "--from",
+                   path)
+        self.assertEqual(self.calls(), 9)
+        for zone in ("example.com", "example.org", "other.test"):
+            self.assertEqual(sorted(self.purged(zone)), sorted(tags))
+        self.fake.reset()
+        self.purge("tags", "--zone", "example.com", "--from", path, "--batch-size", "50")
+        self.assertEqual(self.calls(), 5)
+
+    def test_files_of_every_format(self):
+        wanted = ["a", "b-1", "c"]
+        texts = {
+            "list.txt": "a\r\nb-1\n\nc", "unnamed": "a\nb-1\nc\n",
+            "list.csv": "id,tag\n1,a\n2,b-1\n3,c\n",
+            "list.json": '["a", {"tag": "b-1", "x": [1]}, {"tag": ["c"]}]',
+            "list.ndjson": '{"tag":"a"}\n"b-1"\n{"key":"c","code":"x","error":"y"}\n',
+        }
+        for name, text in texts.items():
+            with self.subTest(name=name):
+                self.fake.ask("POST", "/__control/purged", b"")
+                self.purge("tags", "--zone", "example.com", "--from", self.file(name, text))
+                self.assertEqual(sorted(self.purged()), wanted)
+        choices = [
+            ("named.csv", "Tag;x,Label\n1,a\n2,b-1\n3,c\n", ["--column", "label"]),
+            ("number.csv", "1,a\n2,b-1\n3,c\n", ["--column", "2"]),
+            ("field.json", '[{"x":"a"},{"x":["b-1","c"]}]', ["--field", "x"]),
+            ("nul.txt", "a\0b-1\0c", ["-0"]),
+            ("strange.log", '"a"\n"b-1"\n"c"\n', ["--format", "ndjson"]),
+        ]
+        for name, text, flags in choices:
+            with self.subTest(name=name):
+                self.fake.ask("POST", "/__control/purged", b"")
+                self.purge("tags", "--zone", "example.com", "--from", self.file(name, text), *flags)
+                self.assertEqual(sorted(self.purged()), wanted)
+        self.fake.ask("POST", "/__control/purged", b"")
+        self.purge("tags", "--zone", "example.com", "--from", "-", stdin="a\nb-1,c\n")
+        self.assertEqual(sorted(self.purged()), wanted)
+
+    def test_a_file_with_a_mistake_purges_nothing(self):
+        for name, text, words in (
+                ("bad.csv", "name,x\na,1\n", "--column"), ("bad.json", '["a", 7]', "byte"),
+                ("cut.json", '["a", "b"', "truncated"), ("bad.ndjson", '"a"\n{"x":1}\n', "line 2"),
+                ("bad.txt", "a\nt\xe4g\n", "printable")):
+            with self.subTest(name=name):
+                self.refused("purge", "tags", "--zone", "example.com", "--from",
+                             self.file(name, text), env=self.env, mentions=words)
+        self.refused("purge", "tags", "--zone", "example.com", "x" * 1025, env=self.env)
+        self.refused("purge", "hosts", "https://www.example.com", env=self.env)
+        self.refused("purge", "prefixes", "https://www.example.com/a", env=self.env,
+                     mentions="scheme")
+        self.refused("purge", "files", "/logo.png", env=self.env, mentions="https://")
+        self.refused("purge", "files", env=self.env, mentions="--from")
+        self.refused("purge", "tags", "a", env=self.env, mentions="--zone")
+        self.refused("purge", "tags", "a", "--zone", "nowhere.test", env=self.env, code=NOT_FOUND)
+        self.nothing_purged()
+
+    def test_files_find_their_zone(self):
+        self.purge("files", "https://a.b.shop.example.net/x,y?z=1", "http://WWW.Example.com:8080/",
+                   "https://example.org")
+        self.assertEqual(self.purged("shop.example.net", "files"),
+                         ["https://a.b.shop.example.net/x,y?z=1"])
+        self.assertEqual(self.purged("example.com", "files"), ["http://WWW.Example.com:8080/"])
+        self.assertEqual(self.purged("example.org", "files"), ["https://example.org"])
+        self.assertEqual(self.calls("GET zones"), 1)
+        self.purge("prefixes", "www.example.com/a,img.example.com")
+        self.assertEqual(sorted(self.purged(kind="prefixes")),
+                         ["img.example.com", "www.example.com/a"])
+        self.refused("purge", "files", "https://example.com/", "https://www.nowhere.test/",
+                     env=self.env, code=NOT_FOUND, mentions="www.nowhere.test")
+
+    def test_variants_of_files(self):
+        items = self.file("files.json", json.dumps([
+            "https://example.com/a",
+            {"url": "https://example.com/b", "headers": {"Accept-Language": "de"}}]))
+        self.purge("files", "--from", items, "--header", "CF-Device-Type: mobile")
+        self.assertEqual(sorted(map(json.dumps, self.purged(kind="files"))), sorted(map(json.dumps, [
+            {"url": "https://example.com/a", "headers": {"CF-Device-Type": "mobile"}},
+            {"url": "https://example.com/b",
+             "headers": {"Accept-Language": "de", "CF-Device-Type": "mobile"}}])))
+        self.refused("purge", "files", "https://example.com/", "--header", "nonsense", env=self.env)
+
+    def test_five_hundred_files_a_call_on_enterprise(self):
+        path = self.file("urls", "".join(f"https://example.com/{i}\n" for i in range(1001)))
+        self.purge("files", "--from", path)
+        self.assertEqual(self.calls(), 3)
+        self.fake.reset()
+        self.purge("files", "--from", path, "--plan", "business")
+        self.assertEqual(self.calls(), 11)
+
+    def test_an_id_needs_no_look_up(self):
+        zone = self.sluice("zones", "get", "example.com", "--json", env=self.env).json()["id"]
+        self.fake.reset()
+        self.purge("tags", "a", "--zone", zone)
+        self.env["CLOUDFLARE_ZONE_ID"] = zone
+        self.purge("tags", "b")
+        self.purge("files", "https://elsewhere.test/")
+        self.assertEqual(self.calls("GET zones") + self.calls("GET zone"), 0)
+        self.assertEqual(self.purged(), ["a", "b"])
+        self.purge("tags", "c", "--zone", "example.org")  # a flag goes before the environment
+        self.assertEqual(self.purged("example.org"), ["c"])
+
+    def test_dry_run_sends_nothing_that_changes(self):
+        path = self.file("tags", "".join(f"t{i}\n" for i in range(201)))
+        result = self.purge("tags", "--zone", "example.com,example.org", "--from", path, "-n",
+                            "--json")
+        found = result.json()
+        self.assertEqual((found["dry_run"], found["items"], found["purged"]), (True, 402, 0))
+        self.assertEqual([zone["requests"] for zone in found["zones"]], [3, 3])
+        self.assertIn("would purge 201 tags of zone example.com in 3 calls", result.complaint)
+        self.purge("everything", "--all-zones", "-n")
+        self.nothing_purged()
+
+
+class Everything(Purges):
+    def test_without_a_terminal_it_needs_yes(self):
+        self.refused("purge", "everything", "--zone", "example.com", env=self.env, mentions="--yes")
+        self.refused("purge", "everything", "--yes", env=self.env, mentions="--zone")
+        self.nothing_purged()
+        self.purge("everything", "--zone", "example.com", "--yes")
+        self.assertEqual(self.purged(kind="everything"), 1)
+
+    def test_asks_and_names_the_zones(self):
+        zone = self.sluice("zones", "get", "example.org", "--json", env=self.env).json()["id"]
+        shown = self.on_terminal("purge", "everything", "--zone", f"example.com,{zone}",
+                                 answers=[(b"?", b"n\n")], env=self.env)
+        self.assertEqual(shown.code, FAILED, str(shown))
+        self.assertIn(b"example.com, example.org", shown.err)
+        self.nothing_purged()
+        shown = self.on_terminal("purge", "everything", "--zone", "example.com", "-i", "--yes",
+                                 answers=[(b"?", b"y\n")], env=self.env)
+        self.assertEqual(shown.code, DONE, str(shown))
+        self.assertEqual(self.purged(kind="everything"), 1)
+
+    def test_one_zone_that_refuses_does_not_keep_the_others(self):
+        self.fake.faults(script=[{"route": "POST purge_cache", "nth": 1, "fault": "403"}])
+        result = self.purge("everything", "--zone", "example.com,example.org", "--yes", "--json",
+                            "--concurrency", "1", code=SOME_FAILED)
+        zones = result.json()["zones"]
+        self.assertEqual([zone["purged"] for zone in zones], [0, 1])
+        self.assertEqual(zones[0]["error"]["code"], "unauthorized")
+        self.assertIn("Cache Purge", result.complaint)
+
+
+class Failures(Purges):
+    def write(self, count=120, bad=()):
+        return self.file("tags", "".join(f"t{i}-{'bad' if i in bad else 'good'}\n"
+                                         for i in range(count)))
+
+    def test_a_failure_in_an_answer_of_200_is_one(self):
+        self.fake.faults(rates={"success_false": 100}, routes=["POST purge_cache"])
+        result = self.purge("tags", "a", "b", "--zone", "example.com", "--json", code=SOME_FAILED)
+        self.assertEqual((result.json()["purged"], result.json()["failed"]), (0, 2))
+        self.assertFalse(result.json()["complete"])
+        self.assertEqual(self.purged(), [])
+
+    def test_passing_failures_are_tried_again(self):
+        for fault in ("429", "429_html", "500", "503", "524", "success_false", "malformed",
+                      "cut_before", "cut_after", "cut_middle"):
+            with self.subTest(fault=fault):
+                self.fake.ask("POST", "/__control/purged", b"")
+                self.fake.faults(script=[{"route": "POST purge_cache", "nth": 1, "fault": fault}])
+                self.purge("tags", "a", "--zone", "example.com")
+                self.assertIn("a", self.purged())
+        self.assertEqual(self.fake.stats()["during_retry_after"], 0)
+
+    def test_the_items_that_are_refused_are_found_and_told(self):
+        self.fake.faults(fail_items=["-bad"])
+        path = self.write(bad=(7, 77, 110))
+        result = self.purge("tags", "--zone", "example.com,example.org", "--from", path, "--json",
+                            code=SOME_FAILED)
+        found = result.json()
+        self.assertEqual((found["items"], found["purged"], found["failed"]), (240, 234, 6))
+        self.assertEqual([zone["failed"] for zone in found["zones"]], [3, 3])
+        self.assertIn("please check the values", found["reasons"][0]["error"])
+        for zone in ("example.com", "example.org"):
+            self.assertEqual(len(set(self.purged(zone))), 117)
+        # What was not purged is purged by the command that is told, and nothing else is.
+        self.fake.faults()
+        self.fake.ask("POST", "/__control/purged", b"")
+        told = result.complaint.split("Purge just that with: sluice ")[1].split("\n")[0]
+        self.purge(*told.split()[1:])
+        self.assertEqual(sorted(self.purged()), ["t110-bad", "t7-bad", "t77-bad"])
+
+    def test_credentials_that_may_not_end_the_zone(self):
+        self.fake.faults(rates={"403": 100}, routes=["POST purge_cache"])
+        result = self.purge("tags", "--zone", "example.com", "--from", self.write(), "--json",
+                            code=UNAUTHORIZED)
+        self.assertEqual(result.json()["failed"], 120)
+        self.assertLessEqual(self.calls(), 2)
+        with open(result.json()["failed_items_file"], encoding="utf-8") as file:
+            self.assertEqual(len(file.readlines()), 120)
+
+    def test_failures_go_where_they_are_told_to(self):
+        self.fake.faults(fail_items=["-bad"])
+        path = self.folder / "not purged"
+        self.purge("tags", "--zone", "example.com", "--from", self.write(3, (1,)), "--failures",
+                   path, code=SOME_FAILED)
+        self.assertEqual(json.loads(path.read_text())["key"], "t1-bad")
+        self.refused("purge", "tags", "--zone", "example.com", "--from", path, "--failures", path,
+                     env=self.env)
+
+
+class Pace(Purges):
+    zones = ("example.com=free", "example.org")
+
+    def test_the_plan_of_the_zone_is_kept(self):
+        """Five a minute after a burst: the 25th call of a minute would wait for 12 s."""
+        path = self.file("tags", "".join(f"t{i}\n" for i in range(30)))
+        run = self.start("purge", "tags", "--zone", "example.com,example.org", "--from", path,
+                         "--batch-size", "1", "--progress", "plain", env=self.env)
+        deadline = time.monotonic() + PATIENCE
+        while len(self.purged("example.org")) < 30 or len(self.purged("example.com")) < 24:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        # The faster zone is not held up, and the slower one is not sent more.
+        self.assertLessEqual(len(self.purged("example.com")), 25)
+        run.send(signal.SIGINT)
+        result = run.end()
+        self.assertEqual(result.code, 130, str(result))
+        self.assertIn("--zone example.com --from", result.complaint)
+        # What is in the bucket is known to the next process, too.
+        limited = self.sluice("purge", "tags", "x", "y", "--zone", "example.com", "--deadline",
+                              "1s", env=self.env, code=6)
+        self.assertNotIn("x", self.purged(), str(limited))
+        # --rate takes its place.
+        self.purge("tags", "x", "--zone", "example.com", "--rate", "off")
+        self.assertIn("x", self.purged())
+
+
+class KvPurge(Purges):
+    def setUp(self):
+        super().setUp()
+        self.fill()
+        self.there = ["--store", "cloudflare:", "--namespace", "pages", "--zone", "example.com"]
+
+    def fill(self, count=30):
+        self.fake.fill("pages", [self.page(i) for i in range(count)])
+
+    @staticmethod
+    def page(i):
+        shapes = ({"tags": [f"n{i}", "all"]}, {"cache-tag": f"n{i}, all"}, {"cacheTags": f"n{i}"},
+                  {"tag": f"n{i}", "cache-tags": ["all"]}, {"other": {"labels": [f"o{i}"]}})
+        return Entry(f"page:{i:03}", f"text {i}", json.dumps(shapes[i % 5]))
+
+    def kv_purge(self, *arguments, **more):
+        return self.sluice("kv", "purge", *self.there, *arguments, env=self.env, **more)
+
+    def test_purges_the_tags_of_what_it_deletes(self):
+        result = self.kv_purge("--prefix", "page:00", "--tag", "front,home", "--yes", "--json")
+        expected = {f"n{i}" for i in range(10) if i % 5 != 4} | {"all", "front", "home"}
+        self.assertEqual(sorted(self.purged()), sorted(expected))
+        self.assertEqual(self.calls(), 1)
+        self.assertEqual(len(self.fake.entries("pages")), 20)
+        found = result.json()
+        self.assertEqual((found["done"], found["tags"]["purged"], found["tags"]["left"]),
+                         (10, len(expected), 0))
+        self.assertEqual(found["tags"]["requests"], 1)
+
+    def test_the_field_can_be_named(self):
+        self.kv_purge("--prefix", "page:00", "--tags-from", "other.labels", "--yes")
+        self.assertEqual(sorted(self.purged()), ["o4", "o9"])
+
+    def test_keys_by_name_and_in_a_file(self):
+        self.kv_purge("page:001", "page:004", "--yes")
+        self.assertEqual(sorted(self.purged()), ["all", "n1"])
+        self.kv_purge("--keys-file", self.file("keys", "page:002\n"), "--yes")
+        self.assertEqual(sorted(self.purged()), ["all", "n1", "n2"])
+        self.assertEqual(len(self.fake.entries("pages")), 27)
+        self.refused("kv", "purge", *self.there, "--keys-file", "-", "--yes", env=self.env,
+                     mentions="file")
+
+    def test_a_zone_that_is_not_there_deletes_nothing(self):
+        self.refused("kv", "purge", "--store", "cloudflare:", "--namespace", "pages", "--all-keys",
+                     "--zone", "nowhere.test", "--yes", env=self.env, code=NOT_FOUND,
+                     mentions="nowhere.test")
+        self.refused("kv", "purge", "--store", "cloudflare:", "--namespace", "pages", "--all-keys",
+                     "--yes", env=self.env, mentions="--zone")
+        self.refused("kv", "purge", *self.there, "--yes", env=self.env, mentions="--all-keys")
+        self.refused("kv", "purge", *self.there, "--all-keys", env=self.env, mentions="--yes")
+        self.refused("kv", "purge", *self.there, "--all-keys", "--max-delete", "29", "--yes",
+                     env=self.env, code=FAILED, mentions="30 keys")
+        self.assertEqual(len(self.fake.entries("pages")), 30)
+        self.nothing_purged()
+
+    def test_dry_run_and_prompt(self):
+        result = self.kv_purge("--all-keys", "-n", "--json")
+        self.assertEqual((result.json()["done"], result.json()["tags"]["items"]), (30, 25))
+        shown = self.on_terminal("kv", "purge", *self.there, "--all-keys",
+                                 answers=[(b"?", b"n\n")], env=self.env)
+        self.assertIn(b"Delete 30 keys", shown.err)
+        self.nothing_purged()
+        self.assertEqual(len(self.fake.entries("pages")), 30)
+        shown = self.on_terminal("kv", "purge", *self.there, "--all-keys",
+                                 answers=[(b"?", b"y\n")], env=self.env)
+        self.assertEqual(shown.code, DONE, str(shown))
+        self.assertEqual(len(self.purged()), 25)
+
+    def test_a_key_that_was_not_deleted_keeps_its_tags(self):
+        self.fake.faults(fail_keys={"page:000": -1, "page:001": -1})
+        result = self.kv_purge("--prefix", "page:00", "--yes", code=SOME_FAILED)
+        self.assertIn("2 failed", result.complaint)
+        self.assertNotIn("n0", self.purged())
+        self.assertNotIn("n1", self.purged())
+        self.assertIn("all", self.purged())  # a deleted one bears it, too
+        self.assertIn("n2", self.purged())
+
+    def test_refused_deletions_purge_nothing(self):
+        self.fake.faults(rates={"403": 100}, routes=["POST bulk/delete"])
+        self.kv_purge("--prefix", "page:00", "--yes", code=UNAUTHORIZED)
+        self.nothing_purged()
+
+    def test_any_store(self):
+        self.sluice("kv", "import", "--store", self.store, "--namespace", "p", "--create-namespace",
+                    self.file("in.ndjson", "".join(self.page(i).line() for i in range(7))))
+        result = self.sluice("kv", "purge", "--store", self.store, "--namespace", "p", "--prefix",
+                             "page", "--zone", "example.com", "--yes", "--json", env=self.env)
+        self.assertEqual(sorted(self.purged()), ["all", "n0", "n1", "n2", "n3", "n5", "n6"])
+        self.assertEqual(result.json()["requests"], 2)
+
+    def test_a_purge_that_fails_is_resumed(self):
+        for resume in ("job", "flag", "command"):
+            with self.subTest(resume=resume):
+                self.fill()
+                self.fake.ask("POST", "/__control/purged", b"")
+                self.fake.faults(rates={"403": 100}, routes=["POST purge_cache"])
+                result = self.kv_purge("--all-keys", "--yes", code=UNAUTHORIZED)
+                self.assertIn("25 of 25 cache tags were not purged", result.complaint)
+                self.assertEqual(len(self.fake.entries("pages")), 0)
+                self.assertEqual(self.purged(), [])
+                self.fake.faults()
+                self.fake.reset()
+                if resume == "job":
+                    job = result.complaint.split("sluice jobs resume ")[1].split()[0]
+                    self.sluice("jobs", "resume", job, env=self.env)
+                elif resume == "flag":
+                    self.kv_purge("--all-keys", "--yes", "--resume")
+                else:
+                    told = result.complaint.split("just them with: sluice purge ")[1].split("\n")[0]
+                    self.purge(*told.split())
+                self.assertEqual(len(set(self.purged())), 25)
+                self.assertEqual(self.calls(), 1)
+                self.assertEqual(self.calls("POST bulk/delete"), 0)  # nothing is deleted again
+                if resume != "command":
+                    states = [json.loads(line)["state"] for line in
+                              self.sluice("jobs", "list", "--json").lines()]
+                    self.assertEqual(states[0], "finished")
+
+    def test_tags_that_are_refused_are_told_and_resumed(self):
+        self.fake.faults(fail_items=['"n3"'])
+        result = self.kv_purge("--all-keys", "--yes", code=SOME_FAILED)
+        self.assertIn("1 of 25 cache tags were not purged", result.complaint)
+        self.assertEqual(len(set(self.purged())), 24)
+        self.fake.faults()
+        self.kv_purge("--all-keys", "--yes", "--resume")
+        self.assertIn("n3", self.purged())
+        self.assertEqual(len(self.purged()), 25)
+
+
+class Killed(Purges):
+    """Killed at random moments, and resumed: no tag of a deleted key is forgotten."""
+
+    flags = ("--latency", "6ms")
+    count = 400
+
+    def call(self, *arguments, kill_after=None):
+        process = subprocess.Popen([SLUICE, *map(str, arguments)], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env=self.environment(self.env), cwd=self.folder)
+        try:
+            out, err = process.communicate(timeout=kill_after or PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate(timeout=PATIENCE)
+            return False
+        self.assertEqual(process.returncode, 0, (out, err))
+        return True
+
+    def test_ten_runs(self):
+        chance = random.Random(SEED)
+        arguments = ["kv", "purge", "--store", "cloudflare:", "--namespace", "pages", "--zone",
+                     "example.com", "--all-keys", "--yes", "--batch-size", "10", "--concurrency",
+                     "3", "--rate", "off"]
+        kills = left_over = 0
+        longest = None
+        for number in range(11):
+            self.fake.fill("pages", [
+                Entry(f"{i:04}", "x", json.dumps({"tags": [f"n{number}-{i}", f"g{i % 7}"]}))
+                for i in range(self.count)])
+            self.fake.ask("POST", "/__control/purged", b"")
+            if longest is None:  # undisturbed, to learn how long it takes
+                begun = time.monotonic()
+                self.call(*arguments)
+                longest = time.monotonic() - begun
+                continue
+            resume = []
+            for _ in range(chance.choice((1, 2, 3))):
+                if self.call(*arguments, *resume, kill_after=chance.uniform(0, longest)):
+                    break
+                kills += 1
+                resume = ["--resume"]
+                if 0 < len(self.fake.entries("pages")) < self.count:
+                    left_over += 1
+            else:
+                self.call(*arguments, "--resume")
+            self.assertEqual(len(self.fake.entries("pages")), 0, f"seed {SEED}, run {number}")
+            wanted = {f"n{number}-{i}" for i in range(self.count)} | {f"g{i}" for i in range(7)}
+            self.assertEqual(wanted - set(self.purged()), set(), f"seed {SEED}, run {number}")
+        self.assertGreater(kills, 5)
+        self.assertGreater(left_over, 0, "no run was killed in the middle of its deletions")
+
+
+if __name__ == "__main__":
+    unittest.main()
