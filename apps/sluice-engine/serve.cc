@@ -14,6 +14,7 @@
 #include "server/router_service.h"
 #include "server/server.h"
 #include "server/tls.h"
+#include "server/token_guard.h"
 #include "server/tokens.h"
 #include "store/metered.h"
 #include "telemetry/metrics.h"
@@ -63,7 +64,9 @@ class StoreService : public http::Service {
     api_ = std::make_unique<server::cloudflare::Api>(*backend_, std::move(options));
     router_.use("", api_->face());
     api_->add_routes(router_, kBase);
-    server::add_admin_routes(router_, shared.metrics, {.ready = [this] { return ready(); }});
+    server::add_admin_routes(
+        router_, shared.metrics,
+        {.ready = [this] { return ready(); }, .guard = server::token_guard(shared.tokens)});
     service_ = std::make_unique<server::RouterService>(
         server::RouterService::Parts{.router = router_,
                                      .metrics = shared.metrics,

@@ -5,6 +5,7 @@
 namespace sluice::server {
 
 Guard token_guard(std::shared_ptr<const Tokens> tokens) {
+  if (tokens == nullptr) return {};
   return [tokens = std::move(tokens)](Call& call) -> std::optional<Response> {
     const auto found = tokens->find(Tokens::credentials(call.request));
     if (found) {

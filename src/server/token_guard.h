@@ -9,7 +9,7 @@
 namespace sluice::server {
 
 // Lets pass whoever has any of the tokens, to read; others get 401 with the scheme that is asked
-// for.
+// for. Without tokens (null) there is no guard.
 [[nodiscard]] Guard token_guard(std::shared_ptr<const Tokens> tokens);
 
 }  // namespace sluice::server

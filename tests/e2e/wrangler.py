@@ -60,7 +60,8 @@ def install():
                 shutil.copy(PINNED / name, half)
             done = subprocess.run(
                 ["npm", "ci", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund",
-                 "--prefer-offline", "--fetch-retries=2", "--fetch-timeout=60000", "--loglevel=error"],
+                 "--prefer-offline", "--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-timeout=60000",
+                 "--loglevel=error"],
                 cwd=half, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False)
             if done.returncode != 0:
                 raise AssertionError(

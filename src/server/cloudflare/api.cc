@@ -78,6 +78,7 @@ std::vector<Route> Api::routes(std::string_view base) {
   routes.push_back(route("PUT", one, kSmallBody, write, &Api::rename_namespace));
   routes.push_back(route("DELETE", one, kNoBody, write, &Api::delete_namespace));
   routes.push_back(route("GET", one + "/keys", kNoBody, read, &Api::list_keys));
+  routes.push_back(route("GET", one + "/keys/split", kNoBody, read, &Api::split_keys));
   routes.push_back(route("GET", one + "/values/{key}", kNoBody, read, &Api::get_value));
   routes.push_back(route("PUT", one + "/values/{key}", kValueBody, write, &Api::put_value));
   routes.push_back(route("DELETE", one + "/values/{key}", kNoBody, write, &Api::delete_value));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,10 @@ struct BulkGet;
 // Memory: a request's body is what the connection holds, and is worked on in place. An answer of
 // more than MemoryBudget::kSmall holds a lease; when there is no room it is dropped, and made again
 // when there is, for Options::patience; then 503.
+//
+// Beyond Cloudflare's API: over a store that can seek, a listing takes `after` and `until`, and
+// `GET …/keys/split?parts=N` says where to cut one into pieces; the answers that tell of namespaces
+// say so in a header (store/cloudflare/seeking.h), which only our client looks at.
 //
 // One Api for each loop, over a backend that may be used from it. It and the backend outlive the
 // requests.
@@ -104,6 +109,7 @@ class Api {
   struct Listing;
   io::Task<Answer> list_keys(Call& call);
   io::Task<Answer> list_answer(const NamespaceTable::Place& place, const Listing& asked);
+  io::Task<Answer> split_keys(Call& call);
   // bulk_write.cc
   io::Task<Answer> bulk_put(Call& call);
   io::Task<Answer> bulk_delete(Call& call);
@@ -114,6 +120,7 @@ class Api {
   struct NamespacePage;
   io::Task<Answer> list_namespaces(Call& call);
   io::Task<Answer> namespaces_answer(const Call& call, const NamespacePage& asked);
+  void tell_seeking(Response& response, const store::Namespace& one);
   io::Task<Answer> get_namespace(Call& call);
   io::Task<Answer> create_namespace(Call& call);
   io::Task<Answer> rename_namespace(Call& call);
@@ -123,6 +130,7 @@ class Api {
   Options options_;
   EnvelopeFace face_;
   NamespaceTable namespaces_;
+  std::optional<bool> seekable_;  // unknown until there was a namespace to ask
 };
 
 template <class Make>

@@ -12,10 +12,14 @@ struct Api::Listing {
   std::string prefix;
   std::size_t limit = 1000;
   std::string position;  // the store's cursor
+  // Ours, not Cloudflare's (see seek_header): only keys greater than `after`, and up to `until`.
+  std::string after;
+  std::string until;
 };
 
 namespace {
 
+constexpr std::int64_t kMostPieces = 1000;
 constexpr std::int64_t kLeastLimit = 10;
 constexpr std::int64_t kMostLimit = 1000;
 
@@ -63,9 +67,14 @@ io::Task<Result<Response>> Api::list_keys(Call& call) {
     if (!position) co_return refuse(400, Code::bad_cursor, position.error().message);
     asked.position = std::move(*position);
   }
+  asked.after = query->find("after").value_or("");
+  asked.until = query->find("until").value_or("");
   Found found = co_await find_namespace(call);
   if (!found) co_return std::move(found.error());
   const NamespaceTable::Place& place = **found;
+  if ((!asked.after.empty() || !asked.until.empty()) && !place.store->capabilities().seekable) {
+    co_return refuse(400, Code::bad_limit, "this store cannot list from a key on");
+  }
   Answer answer = co_await list_answer(place, asked);
   if (!answer || settle(*answer)) co_return answer;
   const auto again = [&] { return list_answer(place, asked); };
@@ -86,6 +95,8 @@ io::Task<Result<Response>> Api::list_answer(const NamespaceTable::Place& place,
   for (int pages = 0; pages < kMostStorePages && count < asked.limit; ++pages) {
     const store::ListRequest request{.prefix = asked.prefix,
                                      .cursor = position,
+                                     .after = asked.after,
+                                     .until = asked.until,
                                      .limit = std::min(asked.limit - count, store_page)};
     auto page = co_await place.store->list(request);
     if (!page) {
@@ -117,6 +128,43 @@ io::Task<Result<Response>> Api::list_answer(const NamespaceTable::Place& place,
     out.end_object();
   };
   co_return succeed(keys.size() + cursor.size() + 64, write);
+}
+
+// Not Cloudflare's: where a listing can be cut into pieces (see seek_header).
+io::Task<Result<Response>> Api::split_keys(Call& call) {
+  const auto query = Query::parse(call.request.query);
+  if (!query) co_return refuse(400, Code::bad_limit, query.error().message);
+  const auto parts = query->find_integer("parts");
+  if (!parts || parts->value_or(0) < 1 || **parts > kMostPieces) {
+    co_return refuse(400, Code::bad_limit, fmt::format("parts must be from 1 to {}", kMostPieces));
+  }
+  const std::string prefix(query->find("prefix").value_or(""));
+  Found found = co_await find_namespace(call);
+  if (!found) co_return std::move(found.error());
+  const NamespaceTable::Place& place = **found;
+  auto keys = co_await place.store->split(prefix, static_cast<std::size_t>(**parts));
+  if (!keys) co_return failed(place, std::move(keys.error()));
+  const auto write = [&](JsonWriter& json) {
+    json.begin_array();
+    std::int64_t count = 0;
+    for (const std::string& key : *keys) {
+      if (!is_utf8(key)) continue;  // cannot be asked for; the pieces beside it become one
+      ++count;
+      json.begin_object();
+      json.name("name");
+      json.string(key);
+      json.end_object();
+    }
+    json.end_array();
+    json.name("result_info");
+    json.begin_object();
+    json.name("count");
+    json.number(count);
+    json.name("cursor");
+    json.string("");
+    json.end_object();
+  };
+  co_return succeed(keys->size() * 64, write);
 }
 
 }  // namespace sluice::server::cloudflare

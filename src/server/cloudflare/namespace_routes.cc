@@ -5,6 +5,7 @@
 #include "server/cloudflare/bulk_body.h"
 #include "server/cloudflare/query.h"
 #include "server/cloudflare/text.h"
+#include "store/cloudflare/seeking.h"
 
 namespace sluice::server::cloudflare {
 
@@ -83,6 +84,13 @@ io::Task<Result<Response>> Api::list_namespaces(Call& call) {
   co_return co_await bounded(std::move(answer), again);
 }
 
+// All namespaces of a backend can do the same; opening one asks nobody.
+void Api::tell_seeking(Response& response, const store::Namespace& one) {
+  if (!seekable_) seekable_ = backend_.open(one)->capabilities().seekable;
+  if (!*seekable_) return;
+  response.headers.emplace_back(store::cloudflare::seek_header, store::cloudflare::seek_value);
+}
+
 io::Task<Result<Response>> Api::namespaces_answer(const Call& call, const NamespacePage& asked) {
   const auto listing = co_await namespaces_.all();
   if (!listing) co_return std::unexpected(listing.error());
@@ -127,7 +135,9 @@ io::Task<Result<Response>> Api::namespaces_answer(const Call& call, const Namesp
     json.end_object();
   };
   constexpr std::size_t kBytesOfOne = 128;
-  co_return succeed(static_cast<std::size_t>(count) * kBytesOfOne, write);
+  Response response = succeed(static_cast<std::size_t>(count) * kBytesOfOne, write);
+  if (!(*listing)->empty()) tell_seeking(response, (*listing)->front());
+  co_return response;
 }
 
 io::Task<Result<Response>> Api::get_namespace(Call& call) {
@@ -142,7 +152,11 @@ io::Task<Result<Response>> Api::create_namespace(Call& call) {
   if (!allows_title(token(call), *title)) co_return not_allowed();
   auto made = co_await backend_.create_namespace(*title);
   if (made || may_have_changed(made.error())) namespaces_.changed();
-  if (made) co_return one_namespace(*made);
+  if (made) {
+    Response response = one_namespace(*made);
+    tell_seeking(response, *made);
+    co_return response;
+  }
   if (made.error().code == ErrorCode::conflict) co_return title_taken();
   co_return std::unexpected(std::move(made.error()));
 }

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "store/budget.h"
+#include "store/cloudflare/seeking.h"
 
 namespace sluice::store::cloudflare {
 
@@ -188,6 +189,10 @@ WireStats Connection::wire_stats() const {
           .retries = retrier_.retries,
           .bytes_sent = client_.traffic().bytes_sent,
           .bytes_received = client_.traffic().bytes_received};
+}
+
+void Connection::learn_from(const http::Response& response) {
+  if (response.headers.find(seek_header) == seek_value) can_seek_ = true;
 }
 
 std::optional<Error> Connection::refusal(const http::Response& response,

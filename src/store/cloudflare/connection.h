@@ -42,6 +42,11 @@ class Connection {
   // The limit of cache purges beside that of all requests. Lets everything pass until it is set.
   [[nodiscard]] flow::Allowance& purges() { return purges_; }
 
+  // Whether the service is one of ours that has said that its listings can seek (seeking.h).
+  // Learned from the answers that tell of namespaces.
+  [[nodiscard]] bool can_seek() const { return can_seek_; }
+  void learn_from(const http::Response& response);
+
   // Nothing, if an answer is a proven success: a status of 2xx, an envelope that was understood and
   // says so. Else the error that it means. `doing` completes "while …", `permission` "may …", which
   // a refusal of the credentials advises to check.
@@ -59,6 +64,7 @@ class Connection {
   http::Session session_;
   flow::Allowance purges_;
   AnswerParser parser_;
+  bool can_seek_ = false;
 };
 
 // Without the white space around it: a token that was read from a file often brings the line's end

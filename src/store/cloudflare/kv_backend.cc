@@ -48,6 +48,7 @@ io::Task<Result<std::vector<Namespace>>> KvBackend::page_through(std::string_vie
               account_->connection->refusal(response, envelope, "listing the namespaces")) {
         return std::unexpected(std::move(*error));
       }
+      account_->connection->learn_from(response);
       return page;
     };
     http::Request request{.url = fmt::format("{}?page={}&per_page={}&order=title&direction=asc",
@@ -102,6 +103,7 @@ io::Task<Result<Namespace>> KvBackend::create_namespace(std::string_view title) 
     if (auto error = account_->connection->refusal(response, envelope, doing)) {
       return std::unexpected(std::move(*error));
     }
+    account_->connection->learn_from(response);
     return which;
   };
   http::Request request{.method = "POST",

@@ -17,6 +17,10 @@ namespace {
 // https://developers.cloudflare.com/kv/platform/limits/ and the API reference of the bulk calls.
 constexpr std::size_t most_list = 1000;
 constexpr std::size_t least_list = 10;
+constexpr std::size_t most_parts = 1000;  // of our own server
+// Begins a cursor that is a key, which only a service that can seek is given; no service's cursor
+// begins so, since those go into URLs.
+constexpr char kKeyCursor = '>';
 constexpr std::size_t most_put_text = 99'000'000;  // 100 MB less a margin for what counts as 100 MB
 
 constexpr int key_not_found = 10009;
@@ -108,9 +112,11 @@ const Capabilities& kv_capabilities() {
 
 KvStore::KvStore(std::shared_ptr<const Account> account, const Namespace& which)
     : account_(std::move(account)),
+      capabilities_(kv_capabilities()),
       path_(account_->namespaces_path + "/"),
       title_(shown(which.title.empty() ? which.id : which.title)) {
   append_percent_encoded(path_, which.id);
+  capabilities_.seekable = account_->connection->can_seek();
 }
 
 std::string KvStore::path(std::string_view call, std::string_view key) const {
@@ -124,16 +130,9 @@ std::string KvStore::doing(std::string_view what) const {
   return fmt::format("{} namespace \"{}\"", what, title_);
 }
 
-io::Task<Result<Page>> KvStore::list(ListRequest request) {
+io::Task<Result<ListPage>> KvStore::fetch_keys(std::string url, std::string_view prefix,
+                                               std::string_view from) {
   const std::string what = doing("listing the keys of");
-  const std::size_t limit = request.limit == 0 ? most_list : std::min(request.limit, most_list);
-  const ListCursor from = ListCursor::parse(request.cursor);
-  const std::size_t asked = std::clamp(limit + from.skip, least_list, most_list);
-
-  std::string url = path("/keys") + fmt::format("?limit={}", asked);
-  if (!request.prefix.empty()) append_percent_encoded(url += "&prefix=", request.prefix);
-  if (!from.service.empty()) append_percent_encoded(url += "&cursor=", from.service);
-
   const auto judge = [&](http::Response& response) -> Result<ListPage> {
     const auto wrong = [&](std::string_view reason) {
       return fail(ErrorCode::protocol, Retry::again,
@@ -148,17 +147,56 @@ io::Task<Result<Page>> KvStore::list(ListRequest request) {
     if (page.count && *page.count != page.entries.size()) {
       return wrong(fmt::format("it says {} keys and holds {}", *page.count, page.entries.size()));
     }
-    if (!page.cursor.empty() && page.cursor == from.service) {
+    if (!page.cursor.empty() && page.cursor == from) {
       return wrong("its cursor leads back to the same page");
     }
     for (const EntryView& entry : page.entries) {
       // Else a deletion by prefix would take keys of other prefixes.
-      if (!entry.key.starts_with(request.prefix)) return wrong("it holds keys without the prefix");
+      if (!entry.key.starts_with(prefix)) return wrong("it holds keys without the prefix");
     }
     return page;
   };
-  Result<ListPage> answer =
-      co_await account_->connection->session().call(http::Request{.url = std::move(url)}, judge);
+  co_return co_await account_->connection->session().call(http::Request{.url = std::move(url)},
+                                                          judge);
+}
+
+io::Task<Result<std::vector<std::string>>> KvStore::split(std::string_view prefix,
+                                                          std::size_t parts) {
+  std::vector<std::string> keys;
+  if (!capabilities_.seekable || parts < 2) co_return keys;
+  std::string url = path("/keys/split") + fmt::format("?parts={}", std::min(parts, most_parts));
+  if (!prefix.empty()) append_percent_encoded(url += "&prefix=", prefix);
+  Result<ListPage> answer = co_await fetch_keys(std::move(url), prefix, {});
+  if (!answer) co_return std::unexpected(std::move(answer.error()));
+  for (const EntryView& entry : answer->entries) {
+    // What is out of order would make pieces that overlap.
+    if (keys.empty() || keys.back() < entry.key) keys.emplace_back(entry.key);
+  }
+  if (keys.size() >= parts) keys.resize(parts - 1);
+  co_return keys;
+}
+
+io::Task<Result<Page>> KvStore::list(ListRequest request) {
+  const std::size_t limit = request.limit == 0 ? most_list : std::min(request.limit, most_list);
+  ListCursor from;
+  std::string after(request.after);
+  if (capabilities_.seekable && request.cursor.starts_with(kKeyCursor)) {
+    auto key = key_of_cursor(request.cursor.substr(1));
+    if (!key) co_return std::unexpected(std::move(key.error()));
+    after = std::move(*key);
+  } else {
+    from = ListCursor::parse(request.cursor);
+  }
+  const std::size_t asked = std::clamp(limit + from.skip, least_list, most_list);
+
+  std::string url = path("/keys") + fmt::format("?limit={}", asked);
+  if (!request.prefix.empty()) append_percent_encoded(url += "&prefix=", request.prefix);
+  if (!from.service.empty()) append_percent_encoded(url += "&cursor=", from.service);
+  if (capabilities_.seekable) {
+    if (from.service.empty() && !after.empty()) append_percent_encoded(url += "&after=", after);
+    if (!request.until.empty()) append_percent_encoded(url += "&until=", request.until);
+  }
+  Result<ListPage> answer = co_await fetch_keys(std::move(url), request.prefix, from.service);
   if (!answer) co_return std::unexpected(std::move(answer.error()));
 
   Page page;
@@ -170,8 +208,14 @@ io::Task<Result<Page>> KvStore::list(ListRequest request) {
   } else {
     for (std::size_t i = begin; i < end; ++i) page.entries.append(answer->entries[i]);
   }
-  page.cursor =
-      end < received ? ListCursor{from.service, end}.text() : ListCursor{answer->cursor, 0}.text();
+  if (end == received) {
+    page.cursor = ListCursor{answer->cursor, 0}.text();
+  } else if (capabilities_.seekable && !page.entries.empty()) {
+    // To skip from the page's beginning would need to know what `after` was.
+    page.cursor = kKeyCursor + cursor_of_key(page.entries[page.entries.size() - 1].key);
+  } else {
+    page.cursor = ListCursor{from.service, end}.text();
+  }
   co_return page;
 }
 

@@ -21,8 +21,10 @@ class KvStore final : public Store {
  public:
   KvStore(std::shared_ptr<const Account> account, const Namespace& which);
 
-  [[nodiscard]] const Capabilities& capabilities() const override { return kv_capabilities(); }
+  [[nodiscard]] const Capabilities& capabilities() const override { return capabilities_; }
   io::Task<Result<Page>> list(ListRequest request) override;
+  io::Task<Result<std::vector<std::string>>> split(std::string_view prefix,
+                                                   std::size_t parts) override;
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override;
   // One request for the batch (what exists, with which metadata) and one for each value.
   io::Task<Result<GetAnswer>> get_exact(std::span<const std::string_view> keys) override;
@@ -50,9 +52,14 @@ class KvStore final : public Store {
   [[nodiscard]] std::string path(std::string_view call, std::string_view key = {}) const;
   [[nodiscard]] std::string doing(std::string_view what) const;
 
+  // Asks for keys at `url`, all of which begin with `prefix`. `from`: the cursor in it.
+  io::Task<Result<ListPage>> fetch_keys(std::string url, std::string_view prefix,
+                                        std::string_view from);
+
   std::shared_ptr<const Account> account_;
-  std::string path_;   // of the namespace
-  std::string title_;  // for messages
+  Capabilities capabilities_;  // the service's, or more, if it is our own server
+  std::string path_;           // of the namespace
+  std::string title_;          // for messages
 };
 
 }  // namespace sluice::store::cloudflare
