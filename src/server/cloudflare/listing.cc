@@ -49,7 +49,7 @@ io::Task<Result<Response>> Api::list_keys(Call& call) {
   Listing asked;
   const auto query = Query::parse(call.request.query);
   if (!query) co_return refuse(400, Code::bad_limit, query.error().message);
-  if (query->find("limit").value_or("") != "") {
+  if (!query->find("limit").value_or("").empty()) {
     const auto limit = query->find_integer("limit");
     if (!limit || **limit < kLeastLimit || **limit > kMostLimit) {
       co_return refuse(400, Code::bad_limit,
