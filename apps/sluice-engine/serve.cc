@@ -101,12 +101,12 @@ class StoreService : public http::Service {
   std::unique_ptr<server::RouterService> service_;
 };
 
-Result<server::Server::Options> server_options(const Invocation& invocation) {
+Result<server::Server::Options> server_options(const Invocation& invocation, bool has_tokens) {
   server::Server::Options options;
   auto listen = server::parse_listen_address(*invocation.value("listen"));
   if (!listen) return std::unexpected(std::move(listen.error()));
   options.listen = std::move(*listen);
-  if (!options.listen.loopback && !invocation.value("token-file")) {
+  if (!options.listen.loopback && !has_tokens) {
     return fail(ErrorCode::invalid_argument,
                 "{} can be reached from other machines, and without --token-file everybody could "
                 "read and change everything: give one, or listen at 127.0.0.1",
@@ -140,9 +140,6 @@ io::Task<ExitCode> serve(Context& context, const Invocation& invocation) {
                   "what shall be served? --cloudflare offers Cloudflare's API for Workers KV; "
                   "serving tables and queries is not built yet"});
   }
-  auto options = server_options(invocation);
-  if (!options) co_return report_error(context, options.error());
-
   Shared shared;
   if (const auto path = invocation.value("access-log")) {
     auto log = server::AccessLog::open(*path);
@@ -153,7 +150,13 @@ io::Task<ExitCode> serve(Context& context, const Invocation& invocation) {
     auto tokens = server::Tokens::read(*file);
     if (!tokens) co_return report_error(context, tokens.error());
     shared.tokens = std::make_shared<const server::Tokens>(std::move(*tokens));
+  } else if (const auto tables = context.config.get("serve.tokens")) {
+    auto tokens = server::Tokens::parse(*tables, context.config_path, "tokens");
+    if (!tokens) co_return report_error(context, tokens.error());
+    shared.tokens = std::make_shared<const server::Tokens>(std::move(*tokens));
   }
+  auto options = server_options(invocation, shared.tokens != nullptr);
+  if (!options) co_return report_error(context, options.error());
   if (const auto rate = invocation.value("rate-limit").value_or("off"); rate != "off") {
     const auto quota = flow::parse_quota(rate);
     if (!quota) co_return report_error(context, quota.error());

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <sstream>
 #include <vector>
 
 #include "base/command.h"
@@ -86,6 +87,19 @@ constexpr ConfigKey keys[] = {
      .environment = "CLOUDFLARE_API_BASE_URL",
      .help = "Where the API is, if not at Cloudflare (CLOUDFLARE_API_BASE_URL).",
      .sample = "\"https://api.cloudflare.com/client/v4\""},
+    {.key = "serve.listen",
+     .flag = "listen",
+     .help = "Where `sluice serve` listens.",
+     .sample = "\"127.0.0.1:8787\""},
+    {.key = "serve.token_file",
+     .flag = "token-file",
+     .help = "Who may do what there: a file of tokens …",
+     .sample = "\"/etc/sluice/tokens.toml\""},
+    {.key = "serve.tokens",
+     .secret = true,
+     .tables = true,
+     .help = "… or the tokens themselves, also written as [[serve.tokens]] (docs/server.md).",
+     .sample = "[{ name = \"ci\", sha256 = \"5e884898…\", access = \"write\" }]"},
 };
 
 const ConfigKey* find_key(std::string_view key) {
@@ -122,6 +136,18 @@ struct Place {
   std::string_view file;
   toml::source_index line;
 };
+
+// The tables of an array as TOML text of their own.
+Result<std::string> tables_text(const toml::node& node, std::string_view key, Place place) {
+  const toml::array* array = node.as_array();
+  if (array == nullptr || array->empty() || !array->is_homogeneous<toml::table>()) {
+    return fail(ErrorCode::invalid_argument, "{}:{}: \"{}\" must be tables: write [[{}]].",
+                place.file, place.line, key, key);
+  }
+  std::ostringstream out;
+  out << toml::table{{key.substr(key.rfind('.') + 1), *array}};
+  return out.str();
+}
 
 // The value as a flag would be given it. Only the kinds of values that flags can be written with.
 Result<std::string> value_text(const toml::node& node, std::string_view key, Place place) {
@@ -182,7 +208,8 @@ Result<Config> Config::parse(std::string_view toml_text, std::string_view file) 
         return fail(ErrorCode::invalid_argument, "{}:{}: there is no setting \"{}\".{}", file,
                     place.line, printable(key), did_you_mean_key(key));
       }
-      Result<std::string> text = value_text(node, key, place);
+      Result<std::string> text =
+          known->tables ? tables_text(node, key, place) : value_text(node, key, place);
       if (!text) return std::unexpected(std::move(text.error()));
       if (const Flag* flag = flag_of(*known)) {
         if (Result<> ok =

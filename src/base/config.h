@@ -20,6 +20,9 @@ struct ConfigKey {
   std::string_view flag = {};         // "store"
   std::string_view environment = {};  // "CLOUDFLARE_API_TOKEN"
   bool secret = false;
+  // An array of tables, [[serve.tokens]]. Its value is TOML text with the same tables under the
+  // key's last word, [[tokens]], for whoever understands them.
+  bool tables = false;
   std::string_view help = {};
   std::string_view sample = {};  // a value for the sample file, as TOML
 };

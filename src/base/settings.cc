@@ -29,16 +29,21 @@ std::optional<Setting> effective_setting(const ConfigKey& key, const Invocation&
   if (!key.environment.empty()) {
     return find_setting(key.environment, invocation, config, environment);
   }
-  if (invocation.origin(key.flag) == Origin::flag) {
+  // Without either, only the file can say it.
+  const bool has_flag = !key.flag.empty();
+  if (has_flag && invocation.origin(key.flag) == Origin::flag) {
     return Setting{*invocation.value(key.flag), Origin::flag, key.secret};
   }
-  if (std::optional<std::string> value = environment(environment_name(key.flag));
-      value && !value->empty()) {
-    return Setting{std::move(*value), Origin::environment, key.secret};
+  if (has_flag) {
+    if (std::optional<std::string> value = environment(environment_name(key.flag));
+        value && !value->empty()) {
+      return Setting{std::move(*value), Origin::environment, key.secret};
+    }
   }
   if (const std::optional<std::string_view> value = config.get(key.key)) {
     return Setting{std::string(*value), Origin::config, key.secret};
   }
+  if (!has_flag) return std::nullopt;
   for (const Command& command : commands()) {
     const Flag* flag = find_flag(command, key.flag);
     if (flag == nullptr) continue;

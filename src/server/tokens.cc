@@ -163,7 +163,8 @@ bool Token::allows_namespace(std::initializer_list<std::string_view> names) cons
   });
 }
 
-Result<Tokens> Tokens::parse(std::string_view toml_text, std::string_view file) {
+Result<Tokens> Tokens::parse(std::string_view toml_text, std::string_view file,
+                             std::string_view tables) {
   const toml::parse_result parsed = toml::parse(toml_text);
   if (!parsed) {
     const toml::source_position at = parsed.error().source().begin;
@@ -174,15 +175,15 @@ Result<Tokens> Tokens::parse(std::string_view toml_text, std::string_view file) 
   }
   Tokens tokens;
   for (const auto& [name, node] : parsed.table()) {
-    constexpr std::string_view known[] = {"token"};
+    const std::string_view known[] = {tables};
     const Place place = place_of(file, node);
-    if (name.str() != "token") {
+    if (name.str() != tables) {
       return place.bad("there is no setting \"{}\" in a file of tokens.{}", printable(name.str()),
                        did_you_mean(name.str(), known));
     }
     const toml::array* array = node.as_array();
     if (array == nullptr || array->empty() || !array->is_homogeneous<toml::table>()) {
-      return place.bad("a token begins with [[token]], in two pairs of brackets.");
+      return place.bad("a token begins with [[{}]], in two pairs of brackets.", tables);
     }
     for (const toml::node& item : *array) {
       auto token = read_token(*item.as_table(), file);

@@ -44,7 +44,9 @@ class Tokens {
   // `file` is how messages call it; they name the line, and never quote a hash. Refused are unknown
   // keys (with the nearest known one), a name or hash that is there twice, and a file without
   // tokens.
-  static Result<Tokens> parse(std::string_view toml, std::string_view file);
+  // `tables`: what the tables are called, if not "token".
+  static Result<Tokens> parse(std::string_view toml, std::string_view file,
+                              std::string_view tables = "token");
 
   // The same from the file at `path`, which must be a regular file that only its owner can write
   // and others (than owner and group) cannot read.

@@ -626,6 +626,21 @@ class Pieces(ServeTest):
         self.assertEqual(len(some), 1_000)
 
 
+class TokensInTheConfig(ServeTest):
+    def test_they_count_as_those_of_a_file_do(self):
+        digest = hashlib.sha256(b"s3same").hexdigest()
+        config = self.file("config.toml", "[[serve.tokens]]\nname = \"ci\"\naccess = \"read\"\n"
+                                          f"sha256 = \"{digest}\"\n")
+        config.chmod(0o600)
+        api = self.serve("--config", config)
+        self.assert_refused(api.kv("GET", "", token="other"), 403)
+        self.assert_success(api.kv("GET", "", token="s3same"))
+        self.assert_refused(api.kv("POST", "", b'{"title":"x"}', token="s3same"), 403, 10000)
+        bad = self.file("bad.toml", "[[serve.tokens]]\nname = \"ci\"\n")
+        bad.chmod(0o600)
+        self.refused("serve", "--cloudflare", "--store", "memory:", "--config", bad, mentions="sha256")
+
+
 class Start(ServeTest):
     def test_what_cannot_be_served(self):
         self.refused("serve", "--store", "memory:", mentions="--cloudflare")
