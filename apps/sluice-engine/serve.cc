@@ -43,35 +43,17 @@ struct Shared {
 // The service of one loop.
 class StoreService : public http::Service {
  public:
-  StoreService(Context& context, Shared& shared, const std::string& url,
-               const server::Server::Surroundings& around)
-      : stop_(around.loop.executor()), shared_(shared) {
+  // Over the shared store, or one of its own at `url`.
+  static Result<std::unique_ptr<http::Service>> make(Context& context, Shared& shared,
+                                                     const std::string& url,
+                                                     const server::Server::Surroundings& around) {
+    std::unique_ptr<StoreService> service(new StoreService(shared, around));
     const auto environment =
-        context.store_environment(around.loop.executor(), stop_, shared.give_up);
-    if (shared.store) {
-      store_ = *shared.store;
-    } else if (auto opened = store::open_backend(url, environment)) {
-      store_ = std::move(*opened);
-    }
-    backend_ = std::make_unique<store::MeteredBackend>(store_.backend, shared.store_meters);
-    server::cloudflare::Api::Options options;
-    options.account = context.invocation->value("account").value_or("");
-    options.tokens = shared.tokens;
-    options.rate_limit = shared.rate_limit;
-    options.memory = &around.memory;
-    options.changes = shared.changes;
-    options.log = &context.log;
-    api_ = std::make_unique<server::cloudflare::Api>(*backend_, std::move(options));
-    router_.use("", api_->face());
-    api_->add_routes(router_, kBase);
-    server::add_admin_routes(
-        router_, shared.metrics,
-        {.ready = [this] { return ready(); }, .guard = server::token_guard(shared.tokens)});
-    service_ = std::make_unique<server::RouterService>(
-        server::RouterService::Parts{.router = router_,
-                                     .metrics = shared.metrics,
-                                     .log = context.log,
-                                     .access_log = shared.access_log.get()});
+        context.store_environment(around.loop.executor(), service->stop_, shared.give_up);
+    auto opened = shared.store ? *shared.store : store::open_backend(url, environment);
+    if (!opened) return std::unexpected(std::move(opened.error()));
+    service->serve(context, std::move(*opened), around.memory);
+    return service;
   }
 
   std::unique_ptr<http::Conversation> begin(std::string peer) override {
@@ -84,6 +66,32 @@ class StoreService : public http::Service {
   }
 
  private:
+  StoreService(Shared& shared, const server::Server::Surroundings& around)
+      : stop_(around.loop.executor()), shared_(shared) {}
+
+  void serve(Context& context, store::Opened opened, http::MemoryBudget& memory) {
+    store_ = std::move(opened);
+    backend_ = std::make_unique<store::MeteredBackend>(store_.backend, shared_.store_meters);
+    server::cloudflare::Api::Options options;
+    options.account = context.invocation->value("account").value_or("");
+    options.tokens = shared_.tokens;
+    options.rate_limit = shared_.rate_limit;
+    options.memory = &memory;
+    options.changes = shared_.changes;
+    options.log = &context.log;
+    api_ = std::make_unique<server::cloudflare::Api>(*backend_, std::move(options));
+    router_.use("", api_->face());
+    api_->add_routes(router_, kBase);
+    server::add_admin_routes(
+        router_, shared_.metrics,
+        {.ready = [this] { return ready(); }, .guard = server::token_guard(shared_.tokens)});
+    service_ = std::make_unique<server::RouterService>(
+        server::RouterService::Parts{.router = router_,
+                                     .metrics = shared_.metrics,
+                                     .log = context.log,
+                                     .access_log = shared_.access_log.get()});
+  }
+
   // A remote store is not asked: a probe every second would spend its budget.
   io::Task<Result<>> ready() {
     if (!store_.any_loop) co_return Result<>{};
@@ -101,6 +109,13 @@ class StoreService : public http::Service {
   std::unique_ptr<server::RouterService> service_;
 };
 
+// A time that is a flag's. A clock cannot be asked for what lies beyond its end, so what is longer
+// than a year is a year.
+std::chrono::milliseconds time_of(const Invocation& invocation, std::string_view flag) {
+  constexpr std::chrono::milliseconds kMost = std::chrono::years(1);
+  return std::min(*invocation.duration(flag), kMost);
+}
+
 Result<server::Server::Options> server_options(const Invocation& invocation, bool has_tokens) {
   server::Server::Options options;
   auto listen = server::parse_listen_address(*invocation.value("listen"));
@@ -116,9 +131,9 @@ Result<server::Server::Options> server_options(const Invocation& invocation, boo
       std::max<std::size_t>(1, std::thread::hardware_concurrency()));
   options.connections = *invocation.count("max-connections");
   options.body_memory = *invocation.size("body-memory");
-  options.times.idle = *invocation.duration("idle-timeout");
-  options.times.header = *invocation.duration("header-timeout");
-  options.times.body = *invocation.duration("body-timeout");
+  options.times.idle = time_of(invocation, "idle-timeout");
+  options.times.header = time_of(invocation, "header-timeout");
+  options.times.body = time_of(invocation, "body-timeout");
   const auto certificate = invocation.value("tls-cert");
   const auto key = invocation.value("tls-key");
   if (certificate.has_value() != key.has_value()) {
@@ -180,7 +195,7 @@ io::Task<ExitCode> serve(Context& context, const Invocation& invocation) {
   }
 
   const auto make_service = [&](const server::Server::Surroundings& around) {
-    return std::make_unique<StoreService>(context, shared, url, around);
+    return StoreService::make(context, shared, url, around);
   };
   auto server = server::Server::start(*options, make_service, context.log);
   if (!server) co_return report_error(context, server.error());
@@ -194,7 +209,7 @@ io::Task<ExitCode> serve(Context& context, const Invocation& invocation) {
     co_await context.stop.sleep_until(io::Clock::time_point::max());
   }
   io::Worker stopper;
-  const auto stop = [&] { return (*server)->stop(*invocation.duration("grace")); };
+  const auto stop = [&] { return (*server)->stop(time_of(invocation, "grace")); };
   const bool all_answered = co_await stopper.run(stop);
   if (!all_answered) {
     context.console.warn("what was still under way after {} has been cut off",
@@ -206,7 +221,7 @@ io::Task<ExitCode> serve(Context& context, const Invocation& invocation) {
 }  // namespace
 
 ExitCode run_serve(Context& context, const Invocation& invocation) {
-  const auto grace = invocation.duration("grace").value_or(std::chrono::seconds(10));
+  const auto grace = time_of(invocation, "grace");
   const SignalStop signals(context.loop.executor(), context.stop, context.console, grace);
   std::optional<DeadlineStop> deadline;
   if (const auto time = invocation.duration("deadline")) {

@@ -18,7 +18,9 @@ io::Task<> ConnectionTable::watch() {
   while (!stopping_ || !places_.empty()) {
     look_at_clock();
     for (Place& place : places_) {
-      if (place.deadline > now_ || place.expired) continue;
+      // Each tick anew: bytes that had come by then are read although it was cancelled, and then it
+      // waits for the next ones.
+      if (place.deadline > now_) continue;
       place.expired = true;
       place.cancel();
     }

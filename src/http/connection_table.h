@@ -24,7 +24,7 @@ class ConnectionTable {
   struct Place {
     io::Clock::time_point deadline = io::Clock::time_point::max();
     bool idle = false;             // between two requests: may be ended without a loss
-    bool expired = false;          // its deadline has passed, and what it waits for was cancelled
+    bool expired = false;          // what it waits for was cancelled; ends with the next deadline
     std::function<void()> cancel;  // what it waits for
     std::function<void()> close;
   };
@@ -47,8 +47,8 @@ class ConnectionTable {
     std::list<Place>::iterator at_;
   };
 
-  // Cancels what has passed its deadline, at most kTick late. Ends when the table has stopped and
-  // is empty.
+  // Cancels what has passed its deadline, at most kTick late, and again with each tick for as long
+  // as it has no other one. Ends when the table has stopped and is empty.
   io::Task<> watch();
   static constexpr std::chrono::milliseconds kTick{250};
 

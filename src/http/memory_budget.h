@@ -39,6 +39,13 @@ class MemoryBudget {
     }
     ~Lease() { give_back(); }
     [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+    // Gives back what it covers beyond `bytes`, which for a small body is all.
+    void shrink(std::uint64_t bytes) {
+      if (bytes <= kSmall) bytes = 0;
+      if (bytes >= bytes_) return;
+      budget_->left_.fetch_add(static_cast<std::int64_t>(bytes_ - bytes));
+      bytes_ = bytes;
+    }
 
    private:
     friend class MemoryBudget;

@@ -29,6 +29,7 @@ constexpr std::size_t kPadding = 64;
 // the answer and not a reset.
 constexpr std::size_t kLinger = 1 << 20;
 constexpr std::chrono::seconds kLingerTime{2};
+constexpr std::size_t kScrap = 4096;  // so much of it at a time
 // A body that nobody wants is read to its end if it is no longer, to keep the connection.
 constexpr std::uint64_t kDrained = 64 * 1024;
 
@@ -93,11 +94,17 @@ class Connection {
   }
 
   // What is waited for next has this long.
-  void due(std::chrono::milliseconds time) { place_->deadline = setting_.table.now() + time; }
+  void due(std::chrono::milliseconds time) {
+    place_->deadline = setting_.table.now() + time;
+    place_->expired = false;
+  }
   void due_for(std::uint64_t bytes) {
     due(setting_.times.body + std::chrono::milliseconds(bytes * 1000 / setting_.times.least_rate));
   }
-  void not_due() { place_->deadline = io::Clock::time_point::max(); }
+  void not_due() {
+    place_->deadline = io::Clock::time_point::max();
+    place_->expired = false;
+  }
 
   io::Task<Head> read_head() {
     bool begun = false;
@@ -156,7 +163,7 @@ class Connection {
     conversation_->served({.request = request(),
                            .response = response,
                            .bytes_received = body_bytes_,
-                           .bytes_sent = sent ? response.body().size() : 0,
+                           .bytes_sent = sent ? body_to_send(response).size() : 0,
                            .time = io::Clock::now() - begun});
     in_.consume(parser_.head_bytes() + behind_head_);
     body_bytes_ = behind_head_ = 0;
@@ -169,6 +176,14 @@ class Connection {
     co_return sent && !response.close;
   }
 
+  // A client may send the rest of a body only when it has what it asked for before.
+  io::Task<bool> send_earlier_answers() {
+    const std::optional<std::uint64_t> length = request().content_length;
+    const bool all_here = length && in_.view().size() - parser_.head_bytes() >= *length;
+    if (out_.empty() || all_here) co_return true;
+    co_return co_await flush();
+  }
+
   // RFC 9110, section 10.1.1: the client waits for this before it sends the body.
   io::Task<bool> send_continue() {
     if (!request().expects_continue || in_.view().size() > parser_.head_bytes()) co_return true;
@@ -179,11 +194,12 @@ class Connection {
   io::Task<std::optional<Refusal>> read_body(std::uint64_t limit) {
     const std::optional<std::uint64_t> length = request().content_length;
     if (length && *length > limit) co_return Refusal{413, "The body is too large."};
+    if (!co_await send_earlier_answers()) co_return broken_body();
     const io::Clock::time_point until = io::Clock::now() + setting_.times.room;
     if (length && !co_await setting_.memory.cover(request().body_memory, *length, until)) {
       co_return Refusal{503, "The server holds as much as it may. Try again."};
     }
-    if (!co_await send_continue()) co_return Refusal{400, "The connection broke."};
+    if (!co_await send_continue()) co_return broken_body();
     if (!length) co_return co_await read_chunks(limit);
     co_return co_await read_bytes(*length);
   }
@@ -220,12 +236,14 @@ class Connection {
       if (!consumed) co_return consumed.error();
       raw.erase(0, *consumed);
       if (parser_.chunks_done()) break;
-      // How much is to come is unknown, so room is taken as it comes, and never waited for.
-      if (!setting_.memory.try_cover(request().body_memory, 2 * body.size())) {
+      // How much is to come is unknown, so room is taken as it comes, and never waited for. A body
+      // that is small so far, and not counted, is read in small pieces.
+      const std::size_t piece = std::clamp<std::size_t>(body.size(), 8 * 1024, 64 * 1024);
+      if (!setting_.memory.try_cover(request().body_memory, 2 * body.size() + piece)) {
         co_return Refusal{503, "The server holds as much as it may. Try again."};
       }
       const std::size_t before = raw.size();
-      raw.resize(before + 64 * 1024);
+      raw.resize(before + piece);
       const auto [error, bytes] = co_await stream_.async_read_some(
           asio::buffer(raw.data() + before, raw.size() - before), asio::as_tuple(io::use_task));
       raw.resize(before + bytes);
@@ -245,26 +263,40 @@ class Connection {
                            : Refusal{400, "The connection broke."};
   }
 
-  // Reads a short body that nobody wants. False: it is not read, so what follows on the connection
-  // is no request.
+  // Reads a short body that nobody wants, and forgets it. False: it is not read, so what follows on
+  // the connection is no request.
   io::Task<bool> drain() {
     const std::optional<std::uint64_t> length = request().content_length;
     if (broken_ || !length || *length > kDrained || place_->expired) co_return false;
     if (request().expects_continue) co_return false;
     if (!request().body.empty()) co_return false;
-    const std::optional<Refusal> refusal = co_await read_bytes(*length);
-    co_return !refusal;
+    if (!co_await send_earlier_answers()) co_return false;
+    behind_head_ = in_.view().substr(parser_.head_bytes(), *length).size();
+    due_for(*length);
+    std::array<char, kScrap> scrap;
+    for (std::uint64_t left = *length - behind_head_; left > 0;) {
+      const std::size_t want = std::min<std::uint64_t>(left, scrap.size());
+      const auto [error, bytes] = co_await stream_.async_read_some(asio::buffer(scrap.data(), want),
+                                                                   asio::as_tuple(io::use_task));
+      if (error) {
+        broken_ = !place_->expired;
+        co_return false;
+      }
+      left -= bytes;
+    }
+    not_due();
+    body_bytes_ = *length;
+    co_return true;
   }
 
   io::Task<bool> refuse(Refusal refusal) {
     ServerResponse response = conversation_->refuse(request(), refusal);
     response.close = true;
-    place_->expired = false;
     const bool sent = co_await send(response);
     conversation_->served({.request = request(),
                            .response = response,
                            .bytes_received = 0,
-                           .bytes_sent = sent ? response.body().size() : 0,
+                           .bytes_sent = sent ? body_to_send(response).size() : 0,
                            .time = {}});
     co_return sent;
   }
@@ -299,10 +331,13 @@ class Connection {
     out_ += "\r\n\r\n";
   }
 
+  std::string_view body_to_send(const ServerResponse& response) {
+    return request().method == "HEAD" ? std::string_view() : response.body();
+  }
+
   io::Task<bool> send(const ServerResponse& response) {
-    std::string_view body = response.body();
-    append_head(response, body.size());
-    if (request().method == "HEAD") body = {};
+    append_head(response, response.body().size());
+    const std::string_view body = body_to_send(response);
     if (body.size() <= kCopied) {
       out_ += body;
       // Answers to what was pipelined go out together.
@@ -366,9 +401,8 @@ class Connection {
     }
     socket().shutdown(asio::socket_base::shutdown_send, error);
     if (error) co_return;
-    place_->expired = false;
     due(kLingerTime);
-    std::array<char, 4096> scrap;
+    std::array<char, kScrap> scrap;
     std::size_t all = 0;
     while (all < kLinger && !setting_.table.stopping()) {
       const auto [read_error, bytes] =

@@ -24,6 +24,7 @@ class Echo : public Service {
  public:
   std::vector<std::string> asked;  // "PUT /a hello"
   std::vector<int> statuses;       // as served() was told
+  std::vector<std::uint64_t> sent;
   std::uint64_t body_limit = 1000;
   std::function<io::Task<>()> before;  // what a handler waits for
 
@@ -47,7 +48,10 @@ class Echo : public Service {
     ServerResponse refuse(const ServerRequest&, const Refusal& refusal) override {
       return say(refusal.status, std::string(refusal.sentence));
     }
-    void served(const Served& served) override { echo.statuses.push_back(served.response.status); }
+    void served(const Served& served) override {
+      echo.statuses.push_back(served.response.status);
+      echo.sent.push_back(served.bytes_sent);
+    }
     static ServerResponse say(int status, std::string text) {
       ServerResponse response;
       response.status = status;
@@ -191,6 +195,31 @@ TEST_F(ServerConnectionTest, AShortBodyThatIsNotWantedKeepsTheConnection) {
   EXPECT_NE(long_one.find("Connection: close"), std::string::npos);
 }
 
+TEST_F(ServerConnectionTest, AnAnswerDoesNotWaitForTheBodyOfTheNextRequest) {
+  for (const std::string next : {"PUT /2", "PUT /forbidden"}) {
+    for (const std::string length :
+         {"Content-Length: 2\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"}) {
+      const std::string first =
+          loop.run([](auto& test, std::string request) -> io::Task<std::string> {
+            ServerSocket client = co_await test.connect();
+            co_await write(client, "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n" + request);
+            co_return co_await read(client, "[/1]");
+          }(*this, next + " HTTP/1.1\r\nHost: h\r\n" + length));
+      EXPECT_TRUE(first.starts_with("HTTP/1.1 200 OK")) << first;
+    }
+  }
+}
+
+TEST_F(ServerConnectionTest, AnAnswerToHeadHasNoBody) {
+  const std::string answers = loop.run(
+      ask("HEAD /12345678 HTTP/1.1\r\nHost: h\r\n\r\nHEAD /large HTTP/1.1\r\nHost: h\r\n\r\n"));
+  EXPECT_EQ(count(answers, "Content-Length: 11\r\n"), 1u) << answers;
+  EXPECT_EQ(count(answers, "Content-Length: 1048576\r\n"), 1u) << answers;
+  EXPECT_TRUE(answers.ends_with("\r\n\r\n")) << answers;
+  EXPECT_EQ(count(answers, "\r\n\r\n"), 2u) << answers;
+  EXPECT_EQ(echo.sent, (std::vector<std::uint64_t>{0, 0}));
+}
+
 TEST_F(ServerConnectionTest, AClientThatWaitsForContinueIsTold) {
   const std::string answers = loop.run([](auto& test) -> io::Task<std::string> {
     ServerSocket client = co_await test.connect();
@@ -226,6 +255,31 @@ TEST_F(ServerConnectionTest, SlowClientsAreLeft) {
     }
   }
   EXPECT_TRUE(echo.asked.empty());
+}
+
+// A request that comes at the very moment at which its connection is given up is answered, and the
+// connection has its time-outs as before.
+TEST_F(ServerConnectionTest, TimeOutsGoOnAfterOneThatCameTooLate) {
+  setting.times.idle = 100ms;
+  bool both_sent = false;
+  echo.before = [&]() -> io::Task<> {
+    while (!both_sent) co_await io::yield();
+  };
+  loop.run([](auto& test, bool& sent) -> io::Task<> {
+    ServerSocket client = co_await test.connect();
+    co_await write(client, "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n");
+    for (int i = 0; i < 100; ++i) co_await io::yield();  // the handler runs
+    co_await write(client, "GET /2 HTTP/1.1\r\nHost: h\r\n\r\n");
+    sent = true;
+    // It becomes idle, and has read the second request, before it can be told.
+    while (!test.table.drop_idle()) co_await io::yield();
+    EXPECT_NE((co_await read(client, "[/2]")).find("[/2]"), std::string::npos);
+    const io::Clock::time_point patience = io::Clock::now() + 20s;
+    while (test.table.size() > 0 && io::Clock::now() < patience) {
+      co_await test.table.wait_for_change(patience);
+    }
+    EXPECT_EQ(test.table.size(), 0u);
+  }(*this, both_sent));
 }
 
 TEST_F(ServerConnectionTest, AReaderThatStandsStillIsLeftAndBlocksNobody) {

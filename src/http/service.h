@@ -44,8 +44,8 @@ class Conversation {
   // The answer to what is no request that can be served; the connection ends with it.
   virtual ServerResponse refuse(const ServerRequest& request, const Refusal& refusal) = 0;
 
-  // A request has been answered (refused ones included): for logs and metrics. status 0 stands for
-  // an answer that could not be sent.
+  // A request has been answered (refused ones included), or its answer could not be sent
+  // (bytes_sent is 0 then): for logs and metrics.
   virtual void served(const Served& served) = 0;
 };
 

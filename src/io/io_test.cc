@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "io/slots.h"
 #include "io/stop.h"
 #include "io/task.h"
 #include "io/task_group.h"
@@ -155,6 +156,33 @@ TEST(TaskGroup, JoinThrowsWhatATaskThrew) {
     co_return 0;
   };
   EXPECT_THROW(loop.run(body()), std::runtime_error);
+}
+
+TEST(Slots, AreTakenInTheOrderOfComing) {
+  Loop loop;
+  Slots slots(2);
+  std::vector<int> order;
+  int holding = 0;
+  const auto work = [&](int number) -> Task<int> {
+    const Slots::Slot slot = co_await slots.take();
+    order.push_back(number);
+    EXPECT_LE(++holding, 2);
+    co_await yield();
+    --holding;
+    co_return number;
+  };
+  const Executor executor = loop.executor();
+  const auto body = [&]() -> Task<int> {
+    std::vector<Started<int>> started;
+    for (int i = 0; i < 6; ++i) started.push_back(start(executor, work(i)));
+    int sum = 0;
+    for (auto& each : started) sum += co_await each.get();
+    co_return sum;
+  };
+  EXPECT_EQ(loop.run(body()), 15);
+  EXPECT_EQ(order, (std::vector{0, 1, 2, 3, 4, 5}));
+  // All were given back.
+  EXPECT_EQ(loop.run(body()), 15);
 }
 
 TEST(Worker, RunsOnAThreadOfItsOwnInOrder) {

@@ -1,11 +1,16 @@
 #include "server/access_log.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <ctime>
+#include <utility>
 
 #include "base/json_text.h"
 #include "base/timestamp.h"
@@ -15,8 +20,11 @@ namespace sluice::server {
 
 namespace {
 
+// Lines are written when there are so many bytes of them, or the first is so old.
 constexpr std::size_t kGathered = 64 * 1024;
 constexpr std::chrono::seconds kFlushed{1};
+// How long the end waits for a reader that takes nothing.
+constexpr int kPatienceMs = 1000;
 
 // A target may hold any bytes above the space; what is not UTF-8 would not be JSON.
 void append_text(std::string& out, std::string_view text) {
@@ -36,11 +44,22 @@ Result<std::unique_ptr<AccessLog>> AccessLog::open(const std::string& path) {
   if (file < 0) {
     return std::unexpected(system_error(errno, fmt::format("open the access log {}", path)));
   }
-  return std::unique_ptr<AccessLog>(new AccessLog(file));
+  struct stat status{};
+  const bool is_file = ::fstat(file, &status) == 0 && S_ISREG(status.st_mode);
+  // A pipe that poll(2) calls ready takes PIPE_BUF bytes.
+  return std::unique_ptr<AccessLog>(new AccessLog(file, is_file ? kGathered : PIPE_BUF));
 }
 
+AccessLog::AccessLog(int file, std::size_t piece)
+    : file_(file), piece_(piece), thread_([this] { run(); }) {}
+
 AccessLog::~AccessLog() {
-  flush();
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
   ::close(file_);
 }
 
@@ -61,27 +80,56 @@ void AccessLog::write(const Line& line) {
   text += fmt::format(R"(,"status":{},"received":{},"sent":{},"ms":{:.3f}}})", line.status,
                       line.received, line.sent, ms);
   text += '\n';
-  const std::lock_guard lock(mutex_);
-  lines_ += text;
-  if (lines_.size() >= kGathered || io::Clock::now() - flushed_ >= kFlushed) flush_locked();
-}
-
-void AccessLog::flush() {
-  const std::lock_guard lock(mutex_);
-  flush_locked();
-}
-
-void AccessLog::flush_locked() {
-  flushed_ = io::Clock::now();
-  std::string_view rest = lines_;
-  while (!rest.empty()) {
-    const ssize_t n = ::write(file_, rest.data(), rest.size());
-    if (n < 0 && errno == EINTR) continue;
-    // A full disk, or a reader that is gone: the server goes on without the lines.
-    if (n <= 0) break;
-    rest.remove_prefix(static_cast<std::size_t>(n));
+  bool wakes = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (lines_.size() + text.size() > kMost) {
+      ++dropped_;
+      return;
+    }
+    const std::size_t before = lines_.size();
+    lines_ += text;
+    wakes = before == 0 || (before < kGathered && lines_.size() >= kGathered);
   }
-  lines_.clear();
+  if (wakes) changed_.notify_one();
+}
+
+void AccessLog::run() {
+  std::unique_lock lock(mutex_);
+  while (!ending_ || !lines_.empty()) {
+    changed_.wait(lock, [&] { return ending_ || !lines_.empty(); });
+    changed_.wait_for(lock, kFlushed, [&] { return ending_ || lines_.size() >= kGathered; });
+    std::string lines = torn_ ? "\n" : "";
+    lines += std::exchange(lines_, {});
+    if (const std::uint64_t dropped = std::exchange(dropped_, 0); dropped > 0) {
+      lines += fmt::format("{{\"time\":\"{}\",\"dropped\":{}}}\n",
+                           format_timestamp(std::time(nullptr)), dropped);
+    }
+    lock.unlock();
+    write_out(lines);
+    lock.lock();
+  }
+}
+
+void AccessLog::write_out(const std::string& lines) {
+  std::size_t done = 0;
+  while (done < lines.size()) {
+    pollfd ready{.fd = file_, .events = POLLOUT, .revents = 0};
+    const int count = ::poll(&ready, 1, kPatienceMs);
+    if (count == 0 && !ending_) continue;
+    const std::size_t piece = std::min(lines.size() - done, piece_);
+    const ssize_t n = count > 0 ? ::write(file_, lines.data() + done, piece) : count;
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  if (done > 0) torn_ = lines[done - 1] != '\n';
+  if (done == lines.size()) return;
+  // A full disk, or a reader that is gone: the server goes on without these lines.
+  const auto lost =
+      std::count(lines.begin() + static_cast<std::ptrdiff_t>(done), lines.end(), '\n');
+  const std::lock_guard lock(mutex_);
+  dropped_ += static_cast<std::uint64_t>(lost);
 }
 
 }  // namespace sluice::server

@@ -1,5 +1,6 @@
 #include "server/router_service.h"
 
+#include <exception>
 #include <optional>
 #include <utility>
 
@@ -33,9 +34,15 @@ class RoutedConversation final : public http::Conversation {
   }
 
   io::Task<Response> respond(Request& request) override {
-    Result<Response> response = co_await match_.route->handler(*call_);
-    if (response) co_return std::move(*response);
-    const Error& error = response.error();
+    Error error;
+    try {
+      Result<Response> response = co_await match_.route->handler(*call_);
+      if (response) co_return std::move(*response);
+      error = std::move(response.error());
+    } catch (const std::exception& broken) {
+      // A broken invariant, or no memory: of this request only, and not in silence.
+      error.message = fmt::format("the handler threw: {}", broken.what());
+    }
     Response told = service_.parts_.router.face(request.path).of(error);
     if (told.status >= 500) {
       service_.parts_.log.error("{} {}: {}", match_.route->method, match_.route->name,

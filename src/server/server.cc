@@ -22,7 +22,7 @@ namespace asio = boost::asio;
 using tcp = asio::ip::tcp;
 using Acceptor = asio::basic_socket_acceptor<tcp, io::Executor>;
 
-// When no descriptor is left, accepting again at once would only fail again.
+// When no descriptor is left and nobody gives one back, accepting again would only fail again.
 constexpr std::chrono::milliseconds kWithoutDescriptors{100};
 
 Error listen_error(const ListenAddress& listen, const boost::system::error_code& error) {
@@ -60,18 +60,20 @@ Result<> check_free(const ListenAddress& listen) {
 // One event loop with its connections. All but start, post_stop and join run on its thread.
 class Server::LoopThread {
  public:
-  LoopThread(const Options& options, http::MemoryBudget& memory, asio::ssl::context* tls,
-             const MakeService& make_service, Log& log)
+  LoopThread(std::unique_ptr<io::Loop> loop, std::unique_ptr<http::Service> service,
+             const Options& options, http::MemoryBudget& memory, Log& log)
       : log_(log),
         most_(std::max<std::size_t>(1, options.connections / options.threads)),
-        acceptor_(loop_.executor()),
-        service_(make_service({loop_, memory})),
+        loop_(std::move(loop)),
+        table_(loop_->executor()),
+        acceptor_(loop_->executor()),
+        service_(std::move(service)),
         setting_{.table = table_,
                  .service = *service_,
                  .memory = memory,
                  .limits = options.limits,
                  .times = options.times,
-                 .tls = tls} {}
+                 .tls = options.tls.get()} {}
 
   Result<> listen(ListenAddress& listen) {
     if (auto listening = listen_at(acceptor_, listen, true); !listening) return listening;
@@ -81,11 +83,11 @@ class Server::LoopThread {
   }
 
   void start() {
-    thread_ = std::thread([this] { loop_.run(run()); });
+    thread_ = std::thread([this] { loop_->run(run()); });
   }
 
   void post_stop(std::chrono::milliseconds grace) {
-    asio::post(loop_.context(), [this, until = io::Clock::now() + grace] {
+    asio::post(loop_->context(), [this, until = io::Clock::now() + grace] {
       if (stopping_) return;
       stopping_ = true;
       until_ = until;
@@ -103,7 +105,7 @@ class Server::LoopThread {
 
  private:
   io::Task<> run() {
-    asio::co_spawn(loop_.executor(), table_.watch(), asio::detached);
+    asio::co_spawn(loop_->executor(), table_.watch(), asio::detached);
     while (!stopping_) co_await accept();
     while (table_.size() > 0) {
       if (!aborted_ && io::Clock::now() >= until_) {
@@ -118,26 +120,31 @@ class Server::LoopThread {
 
   io::Task<> accept() {
     if (table_.size() >= most_) {
-      if (!table_.drop_idle()) {
+      // Nobody has to go before somebody else has come.
+      const auto [error] =
+          co_await acceptor_.async_wait(tcp::acceptor::wait_read, asio::as_tuple(io::use_task));
+      if (stopping_) co_return;
+      if (error || !table_.drop_idle()) {
         co_await table_.wait_for_change(io::Clock::now() + std::chrono::seconds(1));
         co_return;
       }
     }
-    http::ServerSocket socket(loop_.executor());
+    http::ServerSocket socket(loop_->executor());
     const auto [error] = co_await acceptor_.async_accept(socket, asio::as_tuple(io::use_task));
     if (!error) {
-      asio::co_spawn(loop_.executor(), http::serve_connection(std::move(socket), setting_),
+      asio::co_spawn(loop_->executor(), http::serve_connection(std::move(socket), setting_),
                      asio::detached);
     } else if (!stopping_ && error != asio::error::connection_aborted) {
-      log_.warn("a connection could not be accepted: {}", error.message());
-      co_await io::sleep_for(kWithoutDescriptors);
+      const bool made_room = table_.drop_idle();
+      if (!made_room) log_.warn("a connection could not be accepted: {}", error.message());
+      co_await table_.wait_for_change(io::Clock::now() + kWithoutDescriptors);
     }
   }
 
   Log& log_;
   const std::size_t most_;
-  io::Loop loop_;
-  http::ConnectionTable table_{loop_.executor()};
+  const std::unique_ptr<io::Loop> loop_;
+  http::ConnectionTable table_;
   Acceptor acceptor_;
   std::unique_ptr<http::Service> service_;
   http::ServerSetting setting_;
@@ -147,7 +154,7 @@ class Server::LoopThread {
   io::Clock::time_point until_{};
 };
 
-Server::Server(const Options& options, Log&)
+Server::Server(const Options& options)
     : listen_(options.listen), memory_(options.body_memory), tls_(options.tls) {}
 
 Result<std::unique_ptr<Server>> Server::start(const Options& options,
@@ -158,17 +165,20 @@ Result<std::unique_ptr<Server>> Server::start(const Options& options,
     files.rlim_cur = files.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &files);
   }
-  std::unique_ptr<Server> server(new Server(options, log));
+  std::unique_ptr<Server> server(new Server(options));
   if (auto free = check_free(options.listen); !free) {
     return std::unexpected(std::move(free.error()));
   }
   for (std::size_t i = 0; i < std::max<std::size_t>(1, options.threads); ++i) {
-    auto loop = std::make_unique<LoopThread>(options, server->memory_, options.tls.get(),
-                                             make_service, log);
-    if (auto listening = loop->listen(server->listen_); !listening) {
+    auto loop = std::make_unique<io::Loop>();
+    auto service = make_service({*loop, server->memory_});
+    if (!service) return std::unexpected(std::move(service.error()));
+    auto thread = std::make_unique<LoopThread>(std::move(loop), std::move(*service), options,
+                                               server->memory_, log);
+    if (auto listening = thread->listen(server->listen_); !listening) {
       return std::unexpected(std::move(listening.error()));
     }
-    server->loops_.push_back(std::move(loop));
+    server->loops_.push_back(std::move(thread));
   }
   for (const auto& loop : server->loops_) loop->start();
   return server;

@@ -27,8 +27,9 @@ class Server {
   struct Options {
     ListenAddress listen;
     std::size_t threads = 1;
-    // Of all loops together. At the limit the connection that has been idle for longest makes room;
-    // if none is idle, new ones wait to be accepted.
+    // Of all loops together, each of which has an equal share and one at least. At the limit, or
+    // when no descriptor is left, the connection that has been idle for longest makes room for a
+    // new one; if none is idle, new ones wait to be accepted.
     std::size_t connections = 20'000;
     std::uint64_t body_memory = 256u << 20;  // bytes that large bodies may hold (MemoryBudget)
     http::RequestParser::Limits limits{};
@@ -42,10 +43,10 @@ class Server {
     http::MemoryBudget& memory;
   };
   // Called once for each loop, on the calling thread, before the loop runs.
-  using MakeService = std::function<std::unique_ptr<http::Service>(const Surroundings&)>;
+  using MakeService = std::function<Result<std::unique_ptr<http::Service>>(const Surroundings&)>;
 
-  // Listens, then starts the threads. Fails when the address is taken or not this machine's. `log`
-  // outlives the server.
+  // Listens, then starts the threads. Fails when the address is taken or not this machine's, or
+  // when a service cannot be made. `log` outlives the server.
   static Result<std::unique_ptr<Server>> start(const Options& options,
                                                const MakeService& make_service, Log& log);
   // Stops without grace, and waits for the handlers that are running.
@@ -63,7 +64,7 @@ class Server {
 
  private:
   class LoopThread;
-  Server(const Options& options, Log& log);
+  explicit Server(const Options& options);
 
   ListenAddress listen_;
   http::MemoryBudget memory_;

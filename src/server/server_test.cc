@@ -1,14 +1,21 @@
 #include "server/server.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/write.hpp>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <future>
 #include <sstream>
+#include <stdexcept>
 #include <thread>
 
 #include "http/client.h"
@@ -61,6 +68,11 @@ struct ServerTest : testing::Test {
         {.method = "GET", .path = "/fails", .handler = [](Call&) -> io::Task<Result<Response>> {
            co_return fail(ErrorCode::io, "secret detail");
          }});
+    router.add(
+        {.method = "GET", .path = "/throws", .handler = [](Call&) -> io::Task<Result<Response>> {
+           throw std::runtime_error("secret invariant");
+           co_return Response{};
+         }});
     router.add({.method = "GET",
                 .path = "/guarded",
                 .handler = [](Call&) -> io::Task<Result<Response>> { co_return Response{}; },
@@ -71,6 +83,10 @@ struct ServerTest : testing::Test {
                   refused.status = 401;
                   return refused;
                 }});
+    router.add({.method = "PUT",
+                .path = "/body",
+                .body_limit = 1000,
+                .handler = [](Call&) -> io::Task<Result<Response>> { co_return Response{}; }});
     router.add(
         {.method = "GET", .path = "/slow", .handler = [this](Call&) -> io::Task<Result<Response>> {
            slow_began.set_value();
@@ -95,6 +111,39 @@ struct ServerTest : testing::Test {
   }
 };
 
+// A client that says just what it is told, and waits long, but not for ever.
+class Client {
+ public:
+  explicit Client(const Server& server) : socket_(context_) {
+    socket_.connect(
+        {boost::asio::ip::make_address(server.address().address), server.address().port});
+    const timeval patience{.tv_sec = 20, .tv_usec = 0};
+    ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  }
+  boost::asio::ip::tcp::socket& socket() { return socket_; }
+
+  void send(const std::string& bytes) {
+    boost::system::error_code ignored;
+    boost::asio::write(socket_, boost::asio::buffer(bytes), ignored);
+  }
+  // What comes next; "": the end of the connection.
+  std::string read() {
+    std::string bytes(4096, '\0');
+    const ssize_t n = ::recv(socket_.native_handle(), bytes.data(), bytes.size(), 0);
+    EXPECT_FALSE(n < 0 && errno == EAGAIN) << "neither bytes nor an end";
+    bytes.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
+    return bytes;
+  }
+  std::string ask(const std::string& path) {
+    send(fmt::format("GET {} HTTP/1.1\r\nHost: h\r\n\r\n", path));
+    return read();
+  }
+
+ private:
+  boost::asio::io_context context_;
+  boost::asio::ip::tcp::socket socket_;
+};
+
 TEST_F(ServerTest, AnswersFromSeveralLoops) {
   const auto server = start({.threads = 3});
   EXPECT_NE(server->address().port, 0);
@@ -111,10 +160,12 @@ TEST_F(ServerTest, AnswersFromSeveralLoops) {
   EXPECT_EQ(status(*server, "/nope"), 404);
   EXPECT_EQ(status(*server, "/guarded"), 401);
   EXPECT_EQ(status(*server, "/guarded", "Bearer t0ken"), 200);
-  const Answer failed = get(*server, "/fails");
-  ASSERT_TRUE(failed);
-  EXPECT_EQ(failed->status, 500);
-  EXPECT_EQ(failed->body.find("secret"), std::string::npos);
+  for (const std::string path : {"/fails", "/throws"}) {
+    const Answer failed = get(*server, path);
+    ASSERT_TRUE(failed) << path;
+    EXPECT_EQ(failed->status, 500) << path;
+    EXPECT_EQ(failed->body.find("secret"), std::string::npos) << path;
+  }
   const Answer text = get(*server, "/metrics");
   ASSERT_TRUE(text);
   EXPECT_NE(text->body.find("sluice_http_request_duration_seconds_count{method=\"GET\","
@@ -148,6 +199,32 @@ TEST_F(ServerTest, TheAccessLogTellsWhoAskedForWhatAndNoToken) {
   EXPECT_EQ(mode.st_mode & 0777, 0600u);
 }
 
+TEST_F(ServerTest, TheAccessLogIsWrittenWithoutFurtherRequests) {
+  const std::string path = folder / "access.log";
+  access_log = std::move(*AccessLog::open(path));
+  const auto server = start();
+  EXPECT_EQ(status(*server, "/healthz"), 200);
+  const auto patience = std::chrono::steady_clock::now() + 20s;
+  while (std::filesystem::file_size(path) == 0 && std::chrono::steady_clock::now() < patience) {
+    std::this_thread::sleep_for(10ms);
+  }
+  EXPECT_GT(std::filesystem::file_size(path), 0u);
+}
+
+TEST_F(ServerTest, AReaderOfTheAccessLogThatStandsStillHoldsUpNobody) {
+  const std::string path = folder / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const int reader = ::open(path.c_str(), O_RDWR);
+  access_log = std::move(*AccessLog::open(path));
+  const std::string target(1000, 'x');
+  const std::size_t lines = 2 * AccessLog::kMost / target.size();
+  for (std::size_t i = 0; i < lines; ++i) access_log->write({.target = target});
+  std::string bytes(1 << 20, '\0');
+  EXPECT_GT(::read(reader, bytes.data(), bytes.size()), 0);
+  access_log.reset();  // which ends, too
+  ::close(reader);
+}
+
 TEST_F(ServerTest, AStopLetsWhatIsUnderWayEnd) {
   const auto server = start();
   std::future<int> slow = std::async(std::launch::async, [&] { return status(*server, "/slow"); });
@@ -174,9 +251,20 @@ TEST_F(ServerTest, AnAddressThatIsTakenIsRefused) {
   const auto server = start({.threads = 2});
   Server::Options options{.listen = server->address()};
   const auto second = Server::start(
-      options, [](const Server::Surroundings&) { return std::unique_ptr<http::Service>(); }, log);
+      options,
+      [](const Server::Surroundings&) -> Result<std::unique_ptr<http::Service>> { return nullptr; },
+      log);
   ASSERT_FALSE(second);
   EXPECT_NE(second.error().message.find(server->address().text()), std::string::npos);
+}
+
+TEST_F(ServerTest, AnIdleConnectionStaysUntilItsPlaceIsNeeded) {
+  const auto server = start({.threads = 1, .connections = 1});
+  Client first(*server);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(first.ask("/healthz").starts_with("HTTP/1.1 200 ")) << i;
+  Client second(*server);
+  EXPECT_TRUE(second.ask("/healthz").starts_with("HTTP/1.1 200 "));
+  EXPECT_EQ(first.read(), "") << "it has made room";
 }
 
 TEST_F(ServerTest, SpeaksTls) {
@@ -197,12 +285,22 @@ TEST_F(ServerTest, SpeaksTls) {
   EXPECT_FALSE(make_tls(folder / "absent", key));
   auto tls = make_tls(certificate, key);
   ASSERT_TRUE(tls) << tls.error().message;
-  const auto server = start({.tls = std::move(*tls)});
+  const auto server = start({.times = {.body = 100ms}, .tls = std::move(*tls)});
   const std::string command = fmt::format("curl -sf --cacert {} https://{}/healthz -o {}/answer",
                                           certificate, server->address().text(), folder.string());
   EXPECT_EQ(std::system(command.c_str()), 0);
   EXPECT_EQ(std::filesystem::file_size(folder / "answer"), 3u);
   EXPECT_EQ(status(*server, "/healthz"), 0) << "plain text is not answered";
+
+  // A client that sends half a body, and after the refusal does not end its side of TLS either.
+  Client client(*server);
+  namespace ssl = boost::asio::ssl;
+  ssl::context any(ssl::context::tls_client);
+  ssl::stream<boost::asio::ip::tcp::socket&> stream(client.socket(), any);
+  stream.handshake(ssl::stream_base::client);
+  const std::string half = "PUT /body HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe";
+  boost::asio::write(stream, boost::asio::buffer(half));
+  while (!client.read().empty()) continue;  // encrypted: the answer, the end of TLS, the end
 }
 
 }  // namespace

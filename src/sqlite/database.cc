@@ -208,6 +208,14 @@ int Database::Patience::wait(void* self, int times) {
   return 1;
 }
 
+Error moved(const std::string& path) {
+  return {
+      ErrorCode::io, Retry::fatal, std::nullopt,
+      fmt::format("{} was deleted, moved or replaced while it was in use. Put it back, or start "
+                  "the program again: what is written now would be lost.",
+                  path)};
+}
+
 Result<Database> Database::open(const std::string& path, const OpenOptions& options) {
   if (options.access == Access::create) {
     if (auto created = create_private(path); !created) return std::unexpected(created.error());
@@ -264,6 +272,13 @@ Result<std::int64_t> Database::number(std::string_view sql, std::int64_t fallbac
   auto row = statement->step();
   if (!row) return std::unexpected(row.error());
   return *row ? statement->int64(0) : fallback;
+}
+
+Result<> Database::check_in_place() {
+  int moved = 0;
+  sqlite3_file_control(connection_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  if (moved == 0) return {};
+  return std::unexpected(sqlite::moved(path_));
 }
 
 std::int64_t Database::changes() const {

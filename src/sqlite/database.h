@@ -73,6 +73,9 @@ class Statement {
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
 };
 
+// The error (io, fatal) of a file that is no longer the one that was opened at `path`.
+[[nodiscard]] Error moved(const std::string& path);
+
 // A connection to one file. Used by one thread at a time; two threads take two connections.
 // Statements must be gone before their Database.
 class Database {
@@ -86,6 +89,10 @@ class Database {
   Result<> run(const std::string& sql);
   // The first column of the first row, as a number; `fallback` when there is no row.
   Result<std::int64_t> number(std::string_view sql, std::int64_t fallback = 0);
+
+  // Fails with moved() when the file at the path is no longer the one that is open: what is written
+  // now would be in a file that nobody finds. Costs one stat(2).
+  Result<> check_in_place();
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::chrono::milliseconds busy_timeout() const { return patience_->most; }

@@ -596,6 +596,25 @@ class Memory(ServeTest):
         self.assertIn(200, statuses)
         self.assertLess(self.peak(), self.BOUND)
 
+    def test_clients_that_ask_for_many_values_and_do_not_read(self):
+        self.api.put(self.space, "large", bytes(range(32, 127)) * (self.SIZE // 95))
+        body = b'{"keys":["large"]}'
+        wires = self.clients(f"POST {self.api.namespaces}/{self.space}/bulk/get HTTP/1.1\r\n"
+                             f"Content-Length: {len(body)}", body)
+        self.assertIsNone(self.api.get(self.space, "none"))
+        statuses = [wire.answer().status for wire in wires]
+        self.assertLessEqual(set(statuses), {200, 503})
+        self.assertIn(200, statuses)
+        self.assertLess(self.peak(), self.BOUND)
+
+    def test_bodies_that_nobody_wants(self):
+        """They need no token, and no room is kept for them."""
+        before = self.peak()
+        for _ in range(10):
+            self.clients("PUT /nothing HTTP/1.1\r\nContent-Length: 65536", body=bytes(65_000))
+        self.assertIsNone(self.api.get(self.space, "none"))
+        self.assertLess(self.peak() - before, 10 * self.CLIENTS * 32 << 10)
+
     def test_clients_that_send_large_bodies_and_do_not_end(self):
         wires = self.clients(f"PUT {self.path}/{{i}} HTTP/1.1\r\nContent-Length: {self.SIZE}",
                              body=bytes(1 << 20))

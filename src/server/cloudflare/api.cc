@@ -185,9 +185,8 @@ std::int64_t Api::now() const {
   return options_.now ? options_.now() : store::unix_now();
 }
 
-bool Api::settle(Response& response) const {
-  return options_.memory == nullptr ||
-         options_.memory->try_cover(response.memory, response.body().size());
+Response Api::no_room() {
+  return refuse(503, Code::internal, "the server has no memory left for this answer; try again");
 }
 
 }  // namespace sluice::server::cloudflare

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "http/memory_budget.h"
+#include "io/slots.h"
 #include "server/cloudflare/envelope.h"
 #include "server/cloudflare/namespaces.h"
 #include "server/cloudflare/rules.h"
@@ -34,7 +35,8 @@ struct BulkGet;
 //
 // Memory: a request's body is what the connection holds, and is worked on in place. An answer of
 // more than MemoryBudget::kSmall holds a lease; when there is no room it is dropped, and made again
-// when there is, for Options::patience; then 503.
+// when there is, for Options::patience; then 503. One that takes several turns of the loop to make
+// (a bulk get) holds it from the beginning.
 //
 // Beyond Cloudflare's API: over a store that can seek, a listing takes `after` and `until`, and
 // `GET …/keys/split?parts=N` says where to cut one into pieces; the answers that tell of namespaces
@@ -93,11 +95,16 @@ class Api {
   Answer failed(const NamespaceTable::Place& place, Error error);
 
   [[nodiscard]] std::int64_t now() const;
-  // Whether the budget has room for the answer now; then the answer holds it.
-  bool settle(Response& response) const;
+  // Whether the budget has room for so many bytes now; then `lease` covers them.
+  bool covers(http::MemoryBudget::Lease& lease, std::uint64_t bytes) const {
+    return options_.memory == nullptr || options_.memory->try_cover(lease, bytes);
+  }
+  // The same for the whole answer, which holds it then.
+  bool settle(Response& response) const { return covers(response.memory, response.body().size()); }
   // `answer`, or, when there is no room for it, what `make()` answers once there is.
   template <class Make>
   io::Task<Answer> bounded(Answer answer, Make make);
+  [[nodiscard]] static Response no_room();
 
   // values.cc
   io::Task<Answer> get_value(Call& call);
@@ -115,7 +122,9 @@ class Api {
   io::Task<Answer> bulk_delete(Call& call);
   // bulk_get.cc
   io::Task<Answer> bulk_get(Call& call);
-  io::Task<Answer> bulk_get_answer(const NamespaceTable::Place& place, const BulkGet& asked);
+  struct Room;
+  io::Task<Answer> bulk_get_answer(const NamespaceTable::Place& place, const BulkGet& asked,
+                                   Room& room);
   // namespace_routes.cc
   struct NamespacePage;
   io::Task<Answer> list_namespaces(Call& call);
@@ -126,10 +135,13 @@ class Api {
   io::Task<Answer> rename_namespace(Call& call);
   io::Task<Answer> delete_namespace(Call& call);
 
+  static constexpr std::size_t kReads = 2;
+
   store::Backend& backend_;
   Options options_;
   EnvelopeFace face_;
   NamespaceTable namespaces_;
+  io::Slots reads_{kReads};       // of bulk gets
   std::optional<bool> seekable_;  // unknown until there was a namespace to ask
 };
 
@@ -142,10 +154,7 @@ io::Task<Result<Response>> Api::bounded(Answer answer, Make make) {
     http::MemoryBudget::Lease lease;
     bool room = io::Clock::now() < until;
     if (room) room = co_await options_.memory->cover(lease, bytes, until);
-    if (!room) {
-      co_return refuse(503, Code::internal,
-                       "the server has no memory left for this answer; try again");
-    }
+    if (!room) co_return no_room();
     answer = co_await make();
     if (answer) answer->memory = std::move(lease);
   }

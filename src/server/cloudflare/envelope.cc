@@ -32,6 +32,19 @@ Code code_of(int status) {
 
 }  // namespace
 
+void begin_success(JsonWriter& json) {
+  json.begin_object();
+  json.name("success");
+  json.boolean(true);
+  json.name("errors");
+  json.begin_array();
+  json.end_array();
+  json.name("messages");
+  json.begin_array();
+  json.end_array();
+  json.name("result");
+}
+
 Response refuse(int status, Code code, std::string_view message) {
   Response response;
   response.status = status;

@@ -36,6 +36,10 @@ enum class Code : int {
   bad_method = 10405,
 };
 
+// The envelope of a success up to the value of `result`. The caller writes that, and whatever
+// members stand behind it (result_info), and ends the object.
+void begin_success(JsonWriter& json);
+
 // A successful answer: `write_result(JsonWriter&)` writes the value of `result`, and whatever
 // members stand behind it (result_info). `bytes` is how long that will be about, for one
 // allocation.
@@ -44,16 +48,7 @@ template <class WriteResult>
   Response response;
   response.text.reserve(bytes + 64);
   JsonWriter json(response.text);
-  json.begin_object();
-  json.name("success");
-  json.boolean(true);
-  json.name("errors");
-  json.begin_array();
-  json.end_array();
-  json.name("messages");
-  json.begin_array();
-  json.end_array();
-  json.name("result");
+  begin_success(json);
   write_result(json);
   json.end_object();
   return response;

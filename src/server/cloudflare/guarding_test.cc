@@ -432,5 +432,42 @@ TEST_F(Guarding, LargeAnswersWaitForRoom) {
   EXPECT_EQ(reply.lease, large.size());
 }
 
+// However long a bulk get takes to make, what it is made in is counted: the values that were got
+// and the text that they become.
+TEST_F(Guarding, BulkGetsAreMadeWithinTheBudget) {
+  http::MemoryBudget budget(4 << 20);
+  Client client(loop, backend, {.memory = &budget, .patience = milliseconds(200)});
+  const std::string id = client.create("n");
+  const std::string large(1'000'000, '\x01');  // six times as long in JSON
+  EXPECT_EQ(client.request("PUT", Client::path(id, "/values/large"), large).status, 200);
+  EXPECT_EQ(client.request("PUT", Client::path(id, "/values/small"), "v").status, 200);
+  const std::string path = Client::path(id, "/bulk/get");
+  EXPECT_EQ(client.request("POST", path, R"({"keys":["large"]})").status, 503);
+  EXPECT_EQ(client.request("POST", path, R"({"keys":["small"]})").lease, 0u);
+  EXPECT_EQ(budget.in_use(), 0u);
+
+  http::MemoryBudget enough(8 << 20);
+  Client other(loop, backend, {.memory = &enough});
+  const Reply reply = other.request("POST", path, R"({"keys":["large"]})");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(reply.lease, reply.body.size()) << "the values themselves are gone by then";
+  EXPECT_GT(reply.lease, 6'000'000u);
+
+  // When there is no room, it waits and holds nothing meanwhile.
+  http::MemoryBudget::Lease taken;
+  ASSERT_TRUE(enough.try_cover(taken, 4 << 20));
+  backend.hook = [&](const store::FaultyCall& call) {
+    if (call.operation == store::Operation::get) {
+      boost::asio::post(loop.context(), [&] {
+        EXPECT_LE(enough.in_use(), std::uint64_t{8} << 20);
+        taken = {};
+      });
+    }
+    return store::Fault{};
+  };
+  EXPECT_EQ(other.request("POST", path, R"({"keys":["large"]})").status, 200);
+  EXPECT_EQ(enough.in_use(), 0u);
+}
+
 }  // namespace
 }  // namespace sluice::server::cloudflare

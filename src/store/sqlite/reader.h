@@ -34,6 +34,9 @@ class SqliteReader {
   Result<std::vector<Namespace>> namespaces();
   Result<Namespace> find_namespace(std::string_view name);
 
+  // Fails when the file has been deleted, moved or replaced.
+  Result<> check_in_place() { return database_->check_in_place(); }
+
   [[nodiscard]] const std::string& path() const { return database_->path(); }
 
  private:

@@ -1,5 +1,7 @@
 #include "store/sqlite/readers.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 
 namespace sluice::store {
@@ -7,7 +9,10 @@ namespace sluice::store {
 SqliteReaders::SqliteReaders(SqliteReader first, std::size_t count,
                              const Capabilities& capabilities,
                              std::shared_ptr<const std::atomic<bool>> give_up)
-    : path_(first.path()), capabilities_(capabilities), give_up_(std::move(give_up)) {
+    : path_(first.path()),
+      file_(File::at(path_)),
+      capabilities_(capabilities),
+      give_up_(std::move(give_up)) {
   for (std::size_t i = 0; i < std::max<std::size_t>(count, 1); ++i) {
     readers_.push_back(std::make_unique<Reader>());
   }
@@ -30,9 +35,16 @@ SqliteReaders::Reader& SqliteReaders::least_busy() {
   return *best;
 }
 
+SqliteReaders::File SqliteReaders::File::at(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return {};
+  return {.device = status.st_dev, .number = status.st_ino};
+}
+
 Result<> SqliteReaders::connect(Reader& reader) {
-  if (reader.connection) return {};
+  if (reader.connection) return reader.connection->check_in_place();
   auto opened = SqliteReader::open(path_, capabilities_, give_up_);
+  if (File::at(path_) != file_) return std::unexpected(sqlite::moved(path_));
   if (!opened) return std::unexpected(std::move(opened.error()));
   reader.connection.emplace(std::move(*opened));
   return {};

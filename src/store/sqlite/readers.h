@@ -1,6 +1,8 @@
 // SqliteReaders: several connections that read one file at the same time.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -55,11 +57,20 @@ class SqliteReaders {
     ~Turn() { reader.calls.fetch_sub(1, std::memory_order_relaxed); }
     Reader& reader;
   };
+  // Which file a path leads to.
+  struct File {
+    dev_t device = 0;
+    ino_t number = 0;  // 0: to none
+    bool operator==(const File&) const = default;
+    static File at(const std::string& path);
+  };
   // The call that is about to come is counted already.
   Reader& least_busy();
+  // Makes the reader ready: all of them read the file that the first one has opened, or none does.
   Result<> connect(Reader& reader);
 
   const std::string path_;
+  const File file_;
   const Capabilities& capabilities_;
   const std::shared_ptr<const std::atomic<bool>> give_up_;
   std::vector<std::unique_ptr<Reader>> readers_;

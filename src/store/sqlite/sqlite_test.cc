@@ -467,6 +467,47 @@ TEST_F(SqliteStoreTest, ReadersAreOpenedWhenThereIsWorkForThem) {
   EXPECT_EQ(open_files(file_), 4u);
 }
 
+// What is written into a file that has no name any longer is lost, and nobody may be told that it
+// was written. Nor may some readers answer from the old file and others from a new one.
+TEST_F(SqliteStoreTest, AFileThatIsDeletedOrReplacedIsNoticed) {
+  for (const bool replaced : {false, true}) {
+    SCOPED_TRACE(replaced);
+    const std::string copy = file_ + "-copy";
+    {
+      Site site(loop_, file_, {});
+      put(*open_default(site), {"a"});
+    }
+    std::filesystem::copy_file(file_, copy);
+    Site site(loop_, file_, {}, 3);
+    auto store = open_default(site);
+    put(*store, {"a"});
+    std::filesystem::remove(file_);
+    if (replaced) std::filesystem::rename(copy, file_);
+    const EntryView entry{.key = "b", .value = "v", .presence = Presence::present};
+    const auto written = loop_.run(store->put({&entry, 1}));
+    ASSERT_FALSE(written);
+    EXPECT_EQ(written.error().code, ErrorCode::io);
+    EXPECT_NE(written.error().message.find(file_), std::string::npos) << written.error().message;
+    EXPECT_FALSE(loop_.run(store->erase({&entry.key, 1})));
+    EXPECT_FALSE(loop_.run(site.backend().create_namespace("other")));
+    EXPECT_FALSE(loop_.run(site.backend().namespaces()));
+    const auto executor = loop_.executor();
+    const auto at_once = [&]() -> io::Task<int> {
+      std::vector<io::Started<Result<Page>>> pages;
+      for (int i = 0; i < 6; ++i) pages.push_back(io::start(executor, store->list({})));
+      int failed = 0;
+      for (auto& page : pages) {
+        const auto got = co_await page.get();
+        if (!got && got.error().code == ErrorCode::io) ++failed;
+      }
+      co_return failed;
+    };
+    EXPECT_EQ(loop_.run(at_once()), 6);
+    std::filesystem::remove(copy);
+    for (const std::string end : {"", "-wal", "-shm"}) std::filesystem::remove(file_ + end);
+  }
+}
+
 // Keys that are written one by one make a run each unless they ascend; those without rows must not
 // pile up.
 TEST_F(SqliteStoreTest, EmptyRunsAreRemovedByLaterPuts) {

@@ -83,6 +83,11 @@ Result<SqliteWriter::Table*> SqliteWriter::table(std::int64_t namespace_id) {
   return &(tables_[namespace_id] = std::move(table));
 }
 
+Result<> SqliteWriter::commit(sqlite::Transaction& transaction) {
+  if (auto there = database_->check_in_place(); !there) return there;
+  return transaction.commit();
+}
+
 Error SqliteWriter::explain(Error error, std::int64_t namespace_id) {
   if (error.code != ErrorCode::io) return error;
   auto exists = database_->number(
@@ -105,7 +110,7 @@ Result<WriteAnswer> SqliteWriter::put(std::int64_t namespace_id,
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   auto written = put_in_transaction(namespace_id, entries, order, now);
   if (!written) return std::unexpected(explain(std::move(written.error()), namespace_id));
-  if (auto done = transaction->commit(); !done) return std::unexpected(std::move(done.error()));
+  if (auto done = commit(*transaction); !done) return std::unexpected(std::move(done.error()));
   return answer;
 }
 
@@ -214,7 +219,7 @@ Result<WriteAnswer> SqliteWriter::erase(std::int64_t namespace_id,
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   auto erased = erase_in_transaction(namespace_id, keys);
   if (!erased) return std::unexpected(explain(std::move(erased.error()), namespace_id));
-  if (auto done = transaction->commit(); !done) return std::unexpected(std::move(done.error()));
+  if (auto done = commit(*transaction); !done) return std::unexpected(std::move(done.error()));
   return WriteAnswer{};
 }
 
@@ -276,7 +281,7 @@ Result<Namespace> SqliteWriter::create_namespace(std::string_view title) {
   if (auto created = database_->run(create_entries_sql(id)); !created) {
     return std::unexpected(std::move(created.error()));
   }
-  if (auto done = transaction->commit(); !done) return std::unexpected(std::move(done.error()));
+  if (auto done = commit(*transaction); !done) return std::unexpected(std::move(done.error()));
   return Namespace{std::to_string(id), std::string(title)};
 }
 
@@ -297,7 +302,7 @@ Result<> SqliteWriter::rename_namespace(const Namespace& which, std::string_view
   update->bind_int64(1, *id);
   update->bind_text(2, title);
   if (auto updated = update->run(); !updated) return updated;
-  return transaction->commit();
+  return commit(*transaction);
 }
 
 Result<> SqliteWriter::delete_namespace(const Namespace& which) {
@@ -317,7 +322,7 @@ Result<> SqliteWriter::delete_namespace(const Namespace& which) {
       !dropped) {
     return dropped;
   }
-  return transaction->commit();
+  return commit(*transaction);
 }
 
 }  // namespace sluice::store

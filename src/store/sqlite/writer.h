@@ -51,6 +51,8 @@ class SqliteWriter {
       : capabilities_(&capabilities),
         database_(std::make_unique<sqlite::Database>(std::move(database))) {}
   Result<Table*> table(std::int64_t namespace_id);
+  // Not into a file that nobody will find again.
+  Result<> commit(sqlite::Transaction& transaction);
   Error explain(Error error, std::int64_t namespace_id);
   Result<> put_in_transaction(std::int64_t namespace_id, std::span<const EntryView> entries,
                               std::span<const std::uint32_t> order, std::int64_t now);
