@@ -86,7 +86,7 @@ Result<> ItemSpool::begin(std::string path) {
        "ON CONFLICT(zone, item) DO NOTHING"},
       {&copy_,
        "INSERT INTO items(zone, item, pending, state) SELECT ?2, item, pending, state FROM items "
-       "WHERE zone = ?1 ON CONFLICT(zone, item) DO NOTHING"},
+       "WHERE zone = ?1 AND state = 1 ON CONFLICT(zone, item) DO NOTHING"},
       {&move_, "UPDATE items SET zone = ?2 WHERE zone = ?1"},
       {&note_,
        "INSERT INTO items(zone, item, pending, state) VALUES(?1, ?2, 1, 0) "

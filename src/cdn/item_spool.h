@@ -40,7 +40,7 @@ class ItemSpool {
   };
   // Makes the items due. Those that are there already stay as they are. Returns how many are new.
   io::Task<Result<std::uint64_t>> add(std::span<const Placed> items);
-  // Makes the items of one zone due in another, too.
+  // Makes the due items of one zone due in another, too.
   io::Task<Result<>> copy(const std::string& from, const std::string& to);
   // Moves the items of one zone to another, which has none of them.
   io::Task<Result<>> move(const std::string& from, const std::string& to);

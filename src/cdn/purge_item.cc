@@ -229,7 +229,8 @@ std::string host_of(PurgeKind kind, std::string_view item) {
       url = json::parse(json::string_view(item.data(), item.size())).at("url").as_string();
     }
     item = authority_of(url);
-    if (!item.starts_with('[')) item = item.substr(0, item.find(':'));
+    const std::size_t bracket = item.starts_with('[') ? item.find(']') : 0;  // of an IPv6 address
+    item = item.substr(0, item.find(':', std::min(bracket, item.size())));
   }
   if (item.ends_with('.')) item.remove_suffix(1);
   return lower(item.substr(0, item.find('/')));

@@ -106,6 +106,7 @@ class Api {
   [[nodiscard]] std::optional<Entry> find(std::string_view namespace_id,
                                           std::string_view key) const;
   [[nodiscard]] std::uint64_t size(std::string_view namespace_id) const;
+  [[nodiscard]] const Zones& zones() const { return zones_; }
   // The id of the namespace with this title; empty: there is none.
   [[nodiscard]] std::string namespace_id(std::string_view title) const;
 

@@ -268,6 +268,12 @@ std::uint64_t FakeCloudflare::size(std::string_view namespace_id) const {
   return server_->api.size(namespace_id);
 }
 
+std::vector<std::string> FakeCloudflare::purged(std::string_view zone,
+                                                std::string_view kind) const {
+  const std::lock_guard lock(server_->mutex);
+  return server_->api.zones().purged(zone, kind);
+}
+
 std::string FakeCloudflare::namespace_id(std::string_view title) const {
   const std::lock_guard lock(server_->mutex);
   return server_->api.namespace_id(title);

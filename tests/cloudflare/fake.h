@@ -32,6 +32,8 @@ class FakeCloudflare {
   [[nodiscard]] std::optional<Entry> find(std::string_view namespace_id,
                                           std::string_view key) const;
   [[nodiscard]] std::uint64_t size(std::string_view namespace_id) const;
+  // See Zones::purged.
+  [[nodiscard]] std::vector<std::string> purged(std::string_view zone, std::string_view kind) const;
   // Empty: there is none.
   [[nodiscard]] std::string namespace_id(std::string_view title) const;
 

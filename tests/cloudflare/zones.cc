@@ -95,6 +95,13 @@ std::string Zones::purge(const Zone& zone, std::string_view body, bool apply) {
   return {};
 }
 
+std::vector<std::string> Zones::purged(std::string_view zone, std::string_view kind) const {
+  const auto of_zone = purged_.find(zone);
+  if (of_zone == purged_.end()) return {};
+  const auto items = of_zone->second.items.find(kind);
+  return items == of_zone->second.items.end() ? std::vector<std::string>() : items->second;
+}
+
 std::string Zones::to_json() const {
   std::string out = "{";
   for (const auto& [name, purged] : purged_) {

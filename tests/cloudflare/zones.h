@@ -38,6 +38,8 @@ class Zones {
   std::string purge(const Zone& zone, std::string_view body, bool apply);
   // {"example.com":{"calls":…,"everything":…,"tags":[…]},…}
   [[nodiscard]] std::string to_json() const;
+  // The items of one kind that were purged from the zone of this name, as JSON.
+  [[nodiscard]] std::vector<std::string> purged(std::string_view zone, std::string_view kind) const;
   void forget() { purged_.clear(); }
 
  private:
