@@ -152,6 +152,8 @@ class Cache {
   static Result<Repaired> repair(const Location& location, const OpenOptions& options = {});
 
   [[nodiscard]] const Location& location() const;
+  // By the clock that it was opened with.
+  [[nodiscard]] TimePoint now() const;
   // The mapped statistics; null if they cannot be had (a read-only folder, or no namespace).
   [[nodiscard]] Statistics* statistics();
   // What callers should tell people, a sentence each: that damaged statistics were begun anew.
