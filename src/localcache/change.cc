@@ -148,9 +148,9 @@ Result<> Change::take_out(const Row& row) {
 }
 
 Result<std::optional<Row>> Change::evict(std::int64_t but) {
-  auto row = table_->first_expired(now_);
+  auto row = table_->first_expired(now_, but);
   if (!row) return row;
-  if (*row && (*row)->id != but) {
+  if (*row) {
     ++expired_;
   } else {
     for (;;) {
@@ -189,14 +189,14 @@ Result<Stored> Change::set(std::string_view key, Content& content, const SetOpti
       }
       return Stored::again;
     }
-    const auto gone = evict(*old ? (*old)->id : 0);
+    const auto gone = evict(row.id);
     if (!gone) return std::unexpected(gone.error());
     if (!*gone) {
       return fail(ErrorCode::corrupt, Retry::fatal,
                   "{} is damaged: its totals do not fit its entries.", open_->location.database());
     }
     if (row.id == 0) {
-      row.id = (*gone)->id;  // overwritten below
+      row.id = (*gone)->id;  // it is overwritten below, and until then it is still there
     } else if (auto erased = table_->erase((*gone)->id); !erased) {
       return std::unexpected(erased.error());
     }
@@ -272,7 +272,7 @@ Result<bool> Change::shrink(const Limits& limits, std::size_t most) {
 
 Result<std::uint64_t> Change::erase_expired(std::size_t most) {
   for (std::uint64_t done = 0; done < most; ++done) {
-    const auto row = table_->first_expired(now_);
+    const auto row = table_->first_expired(now_, 0);
     if (!row) return std::unexpected(row.error());
     if (!*row) return done;
     ++expired_;

@@ -208,12 +208,14 @@ Result<> Table::touch(const Row& row) {
   return (*statement)->run();
 }
 
-Result<std::optional<Row>> Table::first_expired(std::int64_t now) {
-  auto statement = ready(first_expired_, "SELECT " SLUICE_ROW ", " SLUICE_FILE
-                                         " FROM entry WHERE expires IS NOT NULL AND expires <= ?1 "
-                                         "ORDER BY expires LIMIT 1");
+Result<std::optional<Row>> Table::first_expired(std::int64_t now, std::int64_t but) {
+  auto statement =
+      ready(first_expired_, "SELECT " SLUICE_ROW ", " SLUICE_FILE
+                            " FROM entry WHERE expires IS NOT NULL AND expires <= ?1 AND id <> ?2 "
+                            "ORDER BY expires LIMIT 1");
   if (!statement) return std::unexpected(statement.error());
   (*statement)->bind_int64(1, now);
+  (*statement)->bind_int64(2, but);
   return one(**statement, nullptr);
 }
 

@@ -87,9 +87,9 @@ class Table {
   // Hits that were folded in.
   Result<> touch(const Row& row);
 
-  // The row that expired first, if one has by `now`.
-  Result<std::optional<Row>> first_expired(std::int64_t now);
-  // The row with the least priority, other than `but`.
+  // The row that expired first, if one has by `now`; other than `but`.
+  Result<std::optional<Row>> first_expired(std::int64_t now, std::int64_t but);
+  // The row with the least priority; other than `but`.
   Result<std::optional<Row>> least(std::int64_t but);
 
   // Up to `most` selected rows behind `after` in the order of keys (none: from the beginning), or
