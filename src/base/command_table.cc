@@ -1,6 +1,7 @@
 // The table itself: nothing but data. To add a command, add its arguments and examples, its own
 // flags, the groups that it shares (base/shared_flags.h), and one entry to `all_commands`.
 
+#include "base/cache_commands.h"
 #include "base/command.h"
 #include "base/shared_flags.h"
 
@@ -351,6 +352,7 @@ constexpr Example help_examples[] = {{"sluice help kv list", "the same as sluice
 constexpr CommandGroup all_groups[] = {
     {"kv", "entries of key-value stores, by the million"},
     {"kv namespace", "the namespaces of a store"},
+    {"cache", "a local cache for scripts: fast, exact, shared by many processes"},
     {"jobs", "bulk runs that left a journal, to look at or to resume"},
     {"config", "the config file"},
 };
@@ -446,6 +448,22 @@ constexpr Command all_commands[] = {
      .summary = "count entries and bytes",
      .groups = stats_groups,
      .examples = stats_examples},
+
+    cache_get,
+    cache_set,
+    cache_delete,
+    cache_exec,
+    cache_batch,
+    cache_list,
+    cache_size,
+    cache_stats,
+    cache_limit,
+    cache_gc,
+    cache_verify,
+    cache_repair,
+    cache_lock,
+    cache_health,
+    cache_clear,
 
     {.path = "jobs list",
      .summary = "list the jobs that left a journal",
