@@ -220,12 +220,12 @@ Ticket::~Ticket() {
   if (file_) give_back();
 }
 
-Result<Ticket> Ticket::take(const std::string& path, unsigned mode, LockMode how, LockWait wait,
+Result<Ticket> Ticket::take(const std::string& path, unsigned mode, LockMode how,
                             std::optional<TimePoint> give_up) {
   Ticket ticket;
   ticket.path_ = path;
   ticket.how_ = how;
-  Pause pause(wait, give_up);
+  Pause pause(LockWait::exponential, give_up);
   for (;;) {
     Descriptor file = open_file(path, O_RDWR | O_CREAT, mode);
     if (!file) return std::unexpected(system_error(errno, fmt::format("open {}", path)));
@@ -285,21 +285,13 @@ Result<bool> Ticket::is_my_turn() const {
   return !before->has_value();
 }
 
-Result<bool> Ticket::wait(LockWait wait, std::optional<TimePoint> give_up) {
+Result<bool> Ticket::wait(std::optional<TimePoint> give_up) {
   auto turn = is_my_turn();
   if (!turn || *turn) return turn;
   if (give_up && std::chrono::steady_clock::now() >= *give_up) return false;
-  if (wait == LockWait::kernel) {
-    return wait_in_kernel(file_.get(),
-                          how_ == LockMode::shared ? RangeLock::shared : RangeLock::exclusive,
-                          kTickets, static_cast<std::int64_t>(number_), give_up);
-  }
-  Pause pause(wait, give_up);
-  for (;;) {
-    if (!pause.sleep()) return false;
-    turn = is_my_turn();
-    if (!turn || *turn) return turn;
-  }
+  return wait_in_kernel(file_.get(),
+                        how_ == LockMode::shared ? RangeLock::shared : RangeLock::exclusive,
+                        kTickets, static_cast<std::int64_t>(number_), give_up);
 }
 
 Result<> Ticket::sign(std::string_view command) {
@@ -318,6 +310,9 @@ void Ticket::give_back() {
   if (signed_ && how_ == LockMode::exclusive) {
     static_cast<void>(write_all_at(file_.get(), path_, std::string(kHolderBytes, '\0'), kHolderAt));
   }
+  // A child that was forked meanwhile has the same opening; closing this one would not do.
+  static_cast<void>(
+      try_lock(file_.get(), RangeLock::none, kTickets + static_cast<std::int64_t>(number_), 1));
   file_.reset();
   remove_if_unused(path_);
 }
