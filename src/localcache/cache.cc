@@ -185,7 +185,7 @@ Result<> Cache::set(std::string_view key, std::string_view value, const SetOptio
   // A large value is written before the transaction; it is better refused before that.
   Limits limits{.max_bytes = kLongestKey + kLargestValue};
   if (value.size() > kLargestInline) {
-    const auto totals = open.table->totals();
+    const auto totals = open.totals();
     if (!totals) return std::unexpected(open.explain(totals.error()));
     limits = totals->limits;
   }
@@ -201,7 +201,7 @@ Result<> Cache::set_from(std::string_view key, const Pieces& next, const SetOpti
   if (auto checked = check_writable(open); !checked) return checked;
   if (auto checked = check_key(key); !checked) return checked;
   if (auto checked = check_options(options); !checked) return checked;
-  const auto totals = open.table->totals();
+  const auto totals = open.totals();
   if (!totals) return std::unexpected(open.explain(totals.error()));
   if (size_hint && (*size_hint > totals->limits.max_bytes || *size_hint > kLargestValue)) {
     return fail(ErrorCode::too_large,
@@ -262,7 +262,7 @@ Result<std::vector<Answer>> Cache::batch(std::span<const Operation> operations) 
   OpenCache& open = *state_->open;
   const Timer timer(open, Timed::batch);
   if (auto checked = check_writable(open); !checked) return std::unexpected(checked.error());
-  const auto totals = open.table->totals();
+  const auto totals = open.totals();
   if (!totals) return std::unexpected(open.explain(totals.error()));
   // Files take long to write, and others wait for a transaction.
   std::vector<std::optional<Content>> large(operations.size());
@@ -346,8 +346,8 @@ Result<> Cache::list(const Selector& selector, const std::function<bool(const En
 Result<Size> Cache::size() {
   OpenCache& open = *state_->open;
   const Timer timer(open, Timed::size);
-  if (!open.table) return Size{};
-  const auto totals = open.table->totals();
+  if (!open.table) return Size{.limits = open.options.limits};
+  const auto totals = open.totals();
   if (!totals) return std::unexpected(open.explain(totals.error()));
   const std::string database = location().database();
   return Size{.entries = totals->entries,

@@ -153,8 +153,8 @@ std::optional<HolderRecord> parse_holder(std::string_view bytes) {
   };
   HolderRecord record;
   std::int64_t since = 0;
-  // Until the year 9999, so that it can be written as a date.
-  constexpr std::int64_t kLatest = 253'402'300'799;
+  // Until the year 2261, with which the clock's nanoseconds end.
+  constexpr std::int64_t kLatest = 9'214'646'400;
   if (!number(parts[0], record.holder.pid) || record.holder.pid <= 0 ||
       !number(parts[1], record.process_start) || !number(parts[3], since) || since < 0 ||
       since > kLatest) {

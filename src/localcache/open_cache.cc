@@ -58,8 +58,7 @@ Result<sqlite::Database> open_to_read(const Location& location, const OpenOption
 Result<sqlite::Database> open_to_write(const Location& location, const OpenOptions& options,
                                        unsigned mode) {
   const std::string path = location.database();
-  const bool is_new = !exists(path);
-  if (is_new && !open_file(path, O_WRONLY | O_CREAT, mode)) {
+  if (!exists(path) && !open_file(path, O_WRONLY | O_CREAT, mode)) {
     return std::unexpected(system_error(errno, fmt::format("make {}", path)));
   }
   auto database = sqlite::Database::open(path, {.access = sqlite::Access::read_write,
@@ -82,18 +81,6 @@ Result<sqlite::Database> open_to_write(const Location& location, const OpenOptio
       !set) {
     return std::unexpected(set.error());
   }
-  if (is_new && options.limits != Limits{}) {
-    Table table(*database);
-    auto transaction = sqlite::Transaction::begin(*database);
-    if (!transaction) return std::unexpected(transaction.error());
-    auto totals = table.totals();
-    if (!totals) return std::unexpected(totals.error());
-    totals->limits = options.limits;
-    if (auto set = table.set_totals(*totals); !set) return std::unexpected(set.error());
-    if (auto committed = transaction->commit(); !committed) {
-      return std::unexpected(committed.error());
-    }
-  }
   return database;
 }
 
@@ -114,6 +101,12 @@ void open_statistics(OpenCache& open) {
 
 std::int64_t OpenCache::now() const {
   return to_milliseconds(options.now ? options.now() : std::chrono::system_clock::now());
+}
+
+Result<Totals> OpenCache::totals() {
+  auto totals = table->totals();
+  if (totals && totals->limits.max_bytes == 0) totals->limits = options.limits;
+  return totals;
 }
 
 Error OpenCache::explain(Error error) const {
@@ -158,6 +151,9 @@ Result<std::unique_ptr<OpenCache>> open_cache(const Location& location,
                                               const OpenOptions& options) {
   if (auto checked = check_namespace(location.name); !checked) {
     return std::unexpected(checked.error());
+  }
+  if (options.limits.max_bytes == 0) {
+    return fail(ErrorCode::invalid_argument, "a cache of 0 bytes holds nothing. Name a size.");
   }
   const bool writes = options.access == Access::write;
   const bool is_there = exists(location.database());

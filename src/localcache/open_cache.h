@@ -48,6 +48,8 @@ struct OpenCache {
   void count(Counter counter, std::uint64_t times = 1) const {
     if (statistics != nullptr && times > 0) statistics->add(counter, times);
   }
+  // The totals; with the limits that this one was opened with, if nobody has set any.
+  [[nodiscard]] Result<Totals> totals();
   // The same error, where the database is damaged with the sentence that helps.
   [[nodiscard]] Error explain(Error error) const;
 };
