@@ -23,6 +23,7 @@ constexpr int kMostRounds = 1000;
 
 // What a process leaves in the log: whoever comes first reads all of it.
 constexpr off_t kLongestLog = off_t{512} << 10;
+constexpr std::chrono::milliseconds kBetweenSyncs{200};
 
 // How often a read looks again when the file of a value is gone: it was replaced meanwhile.
 constexpr int kMostLooks = 8;
@@ -40,15 +41,26 @@ Cache::Cache(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Cache::Cache(Cache&&) noexcept = default;
 Cache& Cache::operator=(Cache&&) noexcept = default;
 
+// Leaves an empty log if that does not cost much: then whoever comes next need not read it (see
+// get_once). It takes two syncs, so those who write in a loop do it every now and then only.
 Cache::~Cache() {
   if (state_ == nullptr || !state_->open->written) return;
   const std::string path = location().database();
-  struct stat status{};
-  if (::stat((path + "-wal").c_str(), &status) != 0 || status.st_size <= kLongestLog) return;
-  // What cannot be had at once is left to those who still read.
-  sqlite::Database& database = *state_->open->database;
+  struct stat log{};
+  struct stat database{};
+  if (::stat((path + "-wal").c_str(), &log) != 0 || log.st_size == 0 ||
+      ::stat(path.c_str(), &database) != 0) {
+    return;
+  }
+  // The database's file changes only when the log is moved into it.
+  const auto last = std::chrono::seconds(database.st_mtim.tv_sec) +
+                    std::chrono::nanoseconds(database.st_mtim.tv_nsec);
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  if (log.st_size <= kLongestLog && now - last < kBetweenSyncs && !state_->open->made) return;
   state_->open->table.reset();
-  static_cast<void>(database.run("PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE)"));
+  // What cannot be had at once is left to those who still read.
+  static_cast<void>(
+      state_->open->database->run("PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE)"));
 }
 
 Result<Cache> Cache::open(const Location& location, const OpenOptions& options) {
@@ -145,6 +157,25 @@ Result<std::optional<Entry>> Cache::get(std::string_view key, const GetOptions& 
   return look_up(*state_->open, key, options);
 }
 
+Result<std::optional<Entry>> Cache::get_once(const Location& location, std::string_view key,
+                                             const GetOptions& options, const OpenOptions& how) {
+  if (auto checked = check_namespace(location.name); !checked) {
+    return std::unexpected(checked.error());
+  }
+  if (auto checked = check_key(key); !checked) return std::unexpected(checked.error());
+  if (const auto open = open_still(location, how)) {
+    const Timer timer(*open, Timed::get);
+    auto entry = look_up(*open, key, options);
+    // An error is looked at once more as usual, with SQLite's own care.
+    if (entry && is_still(*open)) return entry;
+  }
+  OpenOptions reading = how;
+  reading.access = Access::read;
+  auto cache = Cache::open(location, reading);
+  if (!cache) return std::unexpected(cache.error());
+  return cache->get(key, options);
+}
+
 Result<> Cache::set(std::string_view key, std::string_view value, const SetOptions& options) {
   OpenCache& open = *state_->open;
   const Timer timer(open, Timed::set);
@@ -154,7 +185,7 @@ Result<> Cache::set(std::string_view key, std::string_view value, const SetOptio
   // A large value is written before the transaction; it is better refused before that.
   Limits limits{.max_bytes = kLongestKey + kLargestValue};
   if (value.size() > kLargestInline) {
-    const auto totals = open.table->totals();
+    const auto totals = open.totals();
     if (!totals) return std::unexpected(open.explain(totals.error()));
     limits = totals->limits;
   }
@@ -170,7 +201,7 @@ Result<> Cache::set_from(std::string_view key, const Pieces& next, const SetOpti
   if (auto checked = check_writable(open); !checked) return checked;
   if (auto checked = check_key(key); !checked) return checked;
   if (auto checked = check_options(options); !checked) return checked;
-  const auto totals = open.table->totals();
+  const auto totals = open.totals();
   if (!totals) return std::unexpected(open.explain(totals.error()));
   if (size_hint && (*size_hint > totals->limits.max_bytes || *size_hint > kLargestValue)) {
     return fail(ErrorCode::too_large,
@@ -231,7 +262,7 @@ Result<std::vector<Answer>> Cache::batch(std::span<const Operation> operations) 
   OpenCache& open = *state_->open;
   const Timer timer(open, Timed::batch);
   if (auto checked = check_writable(open); !checked) return std::unexpected(checked.error());
-  const auto totals = open.table->totals();
+  const auto totals = open.totals();
   if (!totals) return std::unexpected(open.explain(totals.error()));
   // Files take long to write, and others wait for a transaction.
   std::vector<std::optional<Content>> large(operations.size());
@@ -315,8 +346,8 @@ Result<> Cache::list(const Selector& selector, const std::function<bool(const En
 Result<Size> Cache::size() {
   OpenCache& open = *state_->open;
   const Timer timer(open, Timed::size);
-  if (!open.table) return Size{};
-  const auto totals = open.table->totals();
+  if (!open.table) return Size{.limits = open.options.limits};
+  const auto totals = open.totals();
   if (!totals) return std::unexpected(open.explain(totals.error()));
   const std::string database = location().database();
   return Size{.entries = totals->entries,

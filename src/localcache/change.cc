@@ -12,9 +12,6 @@ namespace {
 // Values up to this size are compressed in one piece.
 constexpr std::size_t kLargestWhole = std::size_t{1} << 20;
 
-// The end of time, for entries whose TTL goes beyond it: the year 9999.
-constexpr std::int64_t kLatest = 253'402'300'799'000;
-
 Error no_room(std::string_view key, const Limits& limits) {
   return Error{
       ErrorCode::too_large, Retry::never, std::nullopt,
@@ -113,7 +110,7 @@ Result<Content> prepare(OpenCache& open, std::string_view key, const Cache::Piec
 Result<Change> Change::begin(OpenCache& open) {
   auto transaction = sqlite::Transaction::begin(*open.database);
   if (!transaction) return std::unexpected(transaction.error());
-  const auto totals = open.table->totals();
+  const auto totals = open.totals();
   if (!totals) return std::unexpected(totals.error());
   return Change(open, std::move(*transaction), *totals);
 }
@@ -206,7 +203,8 @@ Result<Stored> Change::set(std::string_view key, Content& content, const SetOpti
   row.created = now_;
   // Compared without adding, which could overflow.
   if (options.ttl) {
-    row.expires = options.ttl->count() >= kLatest - now_ ? kLatest : now_ + options.ttl->count();
+    row.expires =
+        options.ttl->count() >= kLatestTime - now_ ? kLatestTime : now_ + options.ttl->count();
   }
   row.used = now_;
   row.hits = *old ? (*old)->hits : 0;

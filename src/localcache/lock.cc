@@ -65,26 +65,33 @@ Result<Lock> Lock::take(const Location& location, std::string_view name,
     give_up = began + *options.timeout;
   }
 
-  if (!options.without_kernel_locks) {
-    auto ticket = Ticket::take(path, mode, options.mode, options.wait, give_up);
+  Pause pause(options.wait == LockWait::linear ? LockWait::linear : LockWait::exponential, give_up);
+  while (!options.without_kernel_locks) {
+    auto ticket = Ticket::take(path, mode, options.mode, give_up);
+    if (!ticket && ticket.error().code == ErrorCode::unsupported) break;
     if (!ticket && ticket.error().code == ErrorCode::timeout) {
       return too_late(name, options, std::nullopt);
     }
-    if (!ticket && ticket.error().code != ErrorCode::unsupported) {
-      return std::unexpected(ticket.error());
-    }
-    if (ticket) {
-      const auto turn = ticket->wait(options.wait, give_up);
-      if (!turn) return std::unexpected(turn.error());
-      if (!*turn) return too_late(name, options, ticket->holder());
+    if (!ticket) return std::unexpected(ticket.error());
+    const auto turn =
+        options.wait == LockWait::kernel ? ticket->wait(give_up) : ticket->is_my_turn();
+    if (!turn) return std::unexpected(turn.error());
+    if (*turn) {
       // A lock is good without it.
       static_cast<void>(ticket->sign(options.command));
       return Lock(std::make_unique<State>(State{std::move(*ticket)}));
     }
+    // Those who sleep must not stand in a queue: all behind them would wait for them to wake up.
+    const auto holder = ticket->holder();
+    {
+      const Ticket back = std::move(*ticket);
+    }
+    if (options.wait == LockWait::kernel || !pause.sleep()) {
+      return too_late(name, options, holder);
+    }
   }
 
   const std::string held_path = path + ".held";
-  Pause pause(options.wait == LockWait::linear ? LockWait::linear : LockWait::exponential, give_up);
   for (;;) {
     auto held = HeldFile::make(held_path, mode, options.command);
     if (!held) return std::unexpected(held.error());

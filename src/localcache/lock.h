@@ -51,8 +51,9 @@ struct LockHolder {
 // it dies, and then the next in the queue has it at once: exclusive holders get it in the order in
 // which they came, and so do those who share it among them, so nobody starves.
 //
-// A child that the holder starts does not hold it (the descriptor is closed on exec). Not known to
-// other threads of the process as such: two Locks exclude each other within a process, too.
+// A program that the holder starts does not hold it (the descriptor is closed on exec). A forked
+// child that starts none keeps it from being free when the holder is killed, not when it lets go.
+// Two Locks exclude each other within a process, too.
 //
 // Where the file system has no such locks, a file beside stands for the lock, without a queue; one
 // whose holder ran on this machine and is dead is taken over.

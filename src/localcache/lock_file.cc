@@ -153,8 +153,8 @@ std::optional<HolderRecord> parse_holder(std::string_view bytes) {
   };
   HolderRecord record;
   std::int64_t since = 0;
-  // Until the year 9999, so that it can be written as a date.
-  constexpr std::int64_t kLatest = 253'402'300'799;
+  // Until the year 2261, with which the clock's nanoseconds end.
+  constexpr std::int64_t kLatest = 9'214'646'400;
   if (!number(parts[0], record.holder.pid) || record.holder.pid <= 0 ||
       !number(parts[1], record.process_start) || !number(parts[3], since) || since < 0 ||
       since > kLatest) {
@@ -220,12 +220,12 @@ Ticket::~Ticket() {
   if (file_) give_back();
 }
 
-Result<Ticket> Ticket::take(const std::string& path, unsigned mode, LockMode how, LockWait wait,
+Result<Ticket> Ticket::take(const std::string& path, unsigned mode, LockMode how,
                             std::optional<TimePoint> give_up) {
   Ticket ticket;
   ticket.path_ = path;
   ticket.how_ = how;
-  Pause pause(wait, give_up);
+  Pause pause(LockWait::exponential, give_up);
   for (;;) {
     Descriptor file = open_file(path, O_RDWR | O_CREAT, mode);
     if (!file) return std::unexpected(system_error(errno, fmt::format("open {}", path)));
@@ -285,21 +285,13 @@ Result<bool> Ticket::is_my_turn() const {
   return !before->has_value();
 }
 
-Result<bool> Ticket::wait(LockWait wait, std::optional<TimePoint> give_up) {
+Result<bool> Ticket::wait(std::optional<TimePoint> give_up) {
   auto turn = is_my_turn();
   if (!turn || *turn) return turn;
   if (give_up && std::chrono::steady_clock::now() >= *give_up) return false;
-  if (wait == LockWait::kernel) {
-    return wait_in_kernel(file_.get(),
-                          how_ == LockMode::shared ? RangeLock::shared : RangeLock::exclusive,
-                          kTickets, static_cast<std::int64_t>(number_), give_up);
-  }
-  Pause pause(wait, give_up);
-  for (;;) {
-    if (!pause.sleep()) return false;
-    turn = is_my_turn();
-    if (!turn || *turn) return turn;
-  }
+  return wait_in_kernel(file_.get(),
+                        how_ == LockMode::shared ? RangeLock::shared : RangeLock::exclusive,
+                        kTickets, static_cast<std::int64_t>(number_), give_up);
 }
 
 Result<> Ticket::sign(std::string_view command) {
@@ -318,6 +310,9 @@ void Ticket::give_back() {
   if (signed_ && how_ == LockMode::exclusive) {
     static_cast<void>(write_all_at(file_.get(), path_, std::string(kHolderBytes, '\0'), kHolderAt));
   }
+  // A child that was forked meanwhile has the same opening; closing this one would not do.
+  static_cast<void>(
+      try_lock(file_.get(), RangeLock::none, kTickets + static_cast<std::int64_t>(number_), 1));
   file_.reset();
   remove_if_unused(path_);
 }

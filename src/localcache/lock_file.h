@@ -59,14 +59,16 @@ class Ticket {
 
   // `unsupported`: the file system has no such locks. `timeout`: others were taking theirs until
   // `give_up`.
-  static Result<Ticket> take(const std::string& path, unsigned mode, LockMode how, LockWait wait,
+  static Result<Ticket> take(const std::string& path, unsigned mode, LockMode how,
                              std::optional<TimePoint> give_up);
   Ticket(Ticket&&) noexcept = default;
   Ticket& operator=(Ticket&&) noexcept;
   ~Ticket();
 
-  // Waits until it is this one's turn. False: it was not by `give_up`.
-  Result<bool> wait(LockWait wait, std::optional<TimePoint> give_up);
+  // Whether it is this one's turn.
+  [[nodiscard]] Result<bool> is_my_turn() const;
+  // Waits in the kernel until it is. False: it was not by `give_up`.
+  Result<bool> wait(std::optional<TimePoint> give_up);
   // Says who holds it.
   Result<> sign(std::string_view command);
   // Who holds it or will hold it next, as far as they said so.
@@ -74,7 +76,6 @@ class Ticket {
 
  private:
   Ticket() = default;
-  Result<bool> is_my_turn() const;
   void give_back();
 
   std::string path_;

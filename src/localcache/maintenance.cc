@@ -120,7 +120,7 @@ Result<std::uint64_t> Cache::clear() {
   {
     auto transaction = sqlite::Transaction::begin(*open.database);
     if (!transaction) return std::unexpected(open.explain(transaction.error()));
-    auto totals = open.table->totals();
+    auto totals = open.totals();
     if (!totals) return std::unexpected(open.explain(totals.error()));
     count = totals->entries;
     *totals = Totals{.limits = totals->limits};

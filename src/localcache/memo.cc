@@ -12,6 +12,7 @@
 #include <xxhash.h>
 
 #include "localcache/files.h"
+#include "localcache/table.h"
 
 namespace sluice::localcache {
 
@@ -29,9 +30,6 @@ struct Header {
   std::uint64_t errors = 0;
 };
 static_assert(sizeof(Header) == 64);
-
-// Far beyond any time that is meant, and sums of some of them are still numbers.
-constexpr std::int64_t kMostMilliseconds = std::int64_t{1} << 52;
 
 // Parts of a key, each with its length before it, so that no two lists of parts look the same.
 class KeyHash {
@@ -131,7 +129,7 @@ Result<MemoResult> decode_memo(std::string_view bytes) {
     return refuse();
   }
   for (const std::int64_t time : {header.took, header.ran_at, header.ttl, header.stale}) {
-    if (time < 0 || time > kMostMilliseconds) return refuse();
+    if (time < 0 || time > kLatestTime) return refuse();
   }
   return MemoResult{.exit_code = static_cast<int>(header.exit_code),
                     .output = std::string(bytes.substr(0, header.output)),
@@ -151,8 +149,8 @@ Freshness freshness(const MemoResult& result, TimePoint now) {
 }
 
 Memo::Memo(Cache& cache, MemoOptions options) : cache_(cache), options_(std::move(options)) {
-  options_.ttl = std::clamp(options_.ttl, Milliseconds(0), Milliseconds(kMostMilliseconds));
-  options_.stale = std::clamp(options_.stale, Milliseconds(0), Milliseconds(kMostMilliseconds));
+  options_.ttl = std::clamp(options_.ttl, Milliseconds(0), Milliseconds(kLatestTime));
+  options_.stale = std::clamp(options_.stale, Milliseconds(0), Milliseconds(kLatestTime));
 }
 
 Result<std::optional<Memo::Found>> Memo::find(std::string_view key) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <thread>
 
 #include "localcache/schema.h"
@@ -15,6 +16,10 @@ namespace sluice::localcache {
 
 namespace {
 
+// How long the log gets before it is moved into the database: 4 MB. More of it would make that
+// rarer, and the waits for it longer.
+constexpr int kLogPages = 512;
+
 bool exists(const std::string& path) {
   return ::access(path.c_str(), F_OK) == 0;
 }
@@ -22,6 +27,10 @@ bool exists(const std::string& path) {
 bool has_log(const std::string& database) {
   struct stat status{};
   return ::stat((database + "-wal").c_str(), &status) == 0 && status.st_size > 0;
+}
+
+bool has_rollback_journal(const std::string& database) {
+  return exists(database + "-journal");
 }
 
 Result<sqlite::Database> open_to_read(const Location& location, const OpenOptions& options) {
@@ -49,8 +58,7 @@ Result<sqlite::Database> open_to_read(const Location& location, const OpenOption
 Result<sqlite::Database> open_to_write(const Location& location, const OpenOptions& options,
                                        unsigned mode) {
   const std::string path = location.database();
-  const bool is_new = !exists(path);
-  if (is_new && !open_file(path, O_WRONLY | O_CREAT, mode)) {
+  if (!exists(path) && !open_file(path, O_WRONLY | O_CREAT, mode)) {
     return std::unexpected(system_error(errno, fmt::format("make {}", path)));
   }
   auto database = sqlite::Database::open(path, {.access = sqlite::Access::read_write,
@@ -67,21 +75,11 @@ Result<sqlite::Database> open_to_write(const Location& location, const OpenOptio
                                 : options.sync == Sync::full ? "FULL"
                                                              : "NORMAL";
   if (auto set =
-          database->run(fmt::format("PRAGMA synchronous={}; PRAGMA secure_delete=OFF", sync));
+          database->run(fmt::format("PRAGMA synchronous={}; PRAGMA secure_delete=OFF; "
+                                    "PRAGMA wal_autocheckpoint={}; PRAGMA journal_size_limit={}",
+                                    sync, kLogPages, kLogPages * kCacheFormat.page_size));
       !set) {
     return std::unexpected(set.error());
-  }
-  if (is_new && options.limits != Limits{}) {
-    Table table(*database);
-    auto transaction = sqlite::Transaction::begin(*database);
-    if (!transaction) return std::unexpected(transaction.error());
-    auto totals = table.totals();
-    if (!totals) return std::unexpected(totals.error());
-    totals->limits = options.limits;
-    if (auto set = table.set_totals(*totals); !set) return std::unexpected(set.error());
-    if (auto committed = transaction->commit(); !committed) {
-      return std::unexpected(committed.error());
-    }
   }
   return database;
 }
@@ -103,6 +101,12 @@ void open_statistics(OpenCache& open) {
 
 std::int64_t OpenCache::now() const {
   return to_milliseconds(options.now ? options.now() : std::chrono::system_clock::now());
+}
+
+Result<Totals> OpenCache::totals() {
+  auto totals = table->totals();
+  if (totals && totals->limits.max_bytes == 0) totals->limits = options.limits;
+  return totals;
 }
 
 Error OpenCache::explain(Error error) const {
@@ -148,10 +152,15 @@ Result<std::unique_ptr<OpenCache>> open_cache(const Location& location,
   if (auto checked = check_namespace(location.name); !checked) {
     return std::unexpected(checked.error());
   }
+  if (options.limits.max_bytes == 0) {
+    return fail(ErrorCode::invalid_argument, "a cache of 0 bytes holds nothing. Name a size.");
+  }
   const bool writes = options.access == Access::write;
+  const bool is_there = exists(location.database());
   auto open = std::make_unique<OpenCache>();
   open->location = location;
   open->options = options;
+  open->made = writes && !is_there;
   if (writes) {
     if (auto made = make_folders(location); !made) return std::unexpected(made.error());
   }
@@ -169,6 +178,55 @@ Result<std::unique_ptr<OpenCache>> open_cache(const Location& location,
   open->table.emplace(*open->database);
   open_statistics(*open);
   return open;
+}
+
+namespace {
+
+std::array<OpenCache::Moment, 2> look_at(const Location& location) {
+  const std::string path = location.database();
+  std::array<OpenCache::Moment, 2> moments{};
+  for (std::size_t i = 0; i < 2; ++i) {
+    struct stat status{};
+    // A log that is not there is like one that is empty.
+    if (::stat((i == 0 ? path : path + "-wal").c_str(), &status) != 0) continue;
+    moments[i] = {
+        .changed = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec,
+        .size = static_cast<std::uint64_t>(status.st_size),
+        .file = status.st_ino};
+  }
+  return moments;
+}
+
+}  // namespace
+
+std::unique_ptr<OpenCache> open_still(const Location& location, const OpenOptions& options) {
+  // A change shows in the times of files, which the kernel's clock sets: one in the same tick of it
+  // (4 ms, at most 10) would not. So the last one has to lie further back.
+  constexpr std::int64_t kTick = 50'000'000;
+  auto open = std::make_unique<OpenCache>();
+  open->location = location;
+  open->options = options;
+  open->moments = look_at(location);
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  const std::int64_t late = std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec - kTick;
+  const auto& [database_moment, log_moment] = open->moments;
+  if (database_moment.file == 0 || log_moment.size != 0 || database_moment.changed > late ||
+      log_moment.changed > late || has_rollback_journal(location.database())) {
+    return nullptr;
+  }
+  auto database = sqlite::Database::open(
+      location.database(),
+      {.access = sqlite::Access::read_only, .immutable = true, .cache_kib = 64});
+  if (!database || !sqlite::check(*database, kCacheFormat)) return nullptr;
+  open->database = std::make_unique<sqlite::Database>(std::move(*database));
+  open->table.emplace(*open->database);
+  open_statistics(*open);
+  return open;
+}
+
+bool is_still(const OpenCache& open) {
+  return look_at(open.location) == open.moments;
 }
 
 Result<> check_writable(const OpenCache& open) {

@@ -1,6 +1,7 @@
 // OpenCache: what the operations of a Cache share.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,15 @@ struct OpenCache {
   std::vector<std::string> notices;
   Codec codec;
   bool written = false;
+  bool made = false;  // the namespace, by this
+  // See open_still: of the database, and of its log.
+  struct Moment {
+    std::int64_t changed = 0;  // nanoseconds since 1970
+    std::uint64_t size = 0;
+    std::uint64_t file = 0;
+    bool operator==(const Moment&) const = default;
+  };
+  std::array<Moment, 2> moments{};
 
   [[nodiscard]] std::int64_t now() const;
   [[nodiscard]] std::string value_path(std::string_view name) const {
@@ -38,6 +48,8 @@ struct OpenCache {
   void count(Counter counter, std::uint64_t times = 1) const {
     if (statistics != nullptr && times > 0) statistics->add(counter, times);
   }
+  // The totals; with the limits that this one was opened with, if nobody has set any.
+  [[nodiscard]] Result<Totals> totals();
   // The same error, where the database is damaged with the sentence that helps.
   [[nodiscard]] Error explain(Error error) const;
 };
@@ -52,6 +64,12 @@ Result<Descriptor> lock_users(const Location& location, RangeLock kind, bool mak
                               Milliseconds timeout);
 
 Result<std::unique_ptr<OpenCache>> open_cache(const Location& location, const OpenOptions& options);
+
+// Opens a namespace to read from its database file alone, as it is at this moment. Nothing: it is
+// being written, or was a moment ago, or something else is not as it should be: open it as usual.
+std::unique_ptr<OpenCache> open_still(const Location& location, const OpenOptions& options);
+// Whether nothing was written since: then what was read is what was there.
+bool is_still(const OpenCache& open);
 
 // Refuses what was opened for reading.
 Result<> check_writable(const OpenCache& open);

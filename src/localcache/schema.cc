@@ -35,7 +35,7 @@ CREATE TABLE state(
   max_bytes INTEGER NOT NULL,
   max_entries INTEGER NOT NULL
 );
-INSERT INTO state VALUES(1, 0, 0, 0, 0, 100000000, 0);
+INSERT INTO state VALUES(1, 0, 0, 0, 0, 0, 0);
 )sql"};
 
 }  // namespace

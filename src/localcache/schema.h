@@ -7,7 +7,8 @@
 //           says.
 //   tag     which entries have a tag
 //   state   one row: the number of entries, the bytes of their keys and values as given, the bytes
-//           of value files, the inflation of the policy, the limits
+//           of value files, the inflation of the policy, the limits (max_bytes 0: not set yet; the
+//           first who writes does)
 //
 // Rows keep their place: a new entry that makes another one go takes its id. Otherwise a table in
 // which old rows go in any order, and new ones come at its end, would be half empty.

@@ -80,6 +80,13 @@ std::int64_t now_milliseconds() {
       .count();
 }
 
+// Of a file that may hold anything: the clock's nanoseconds end with the year 2261.
+std::chrono::system_clock::time_point time_of(std::int64_t milliseconds) {
+  constexpr std::int64_t kLatest = 9'214'646'400'000;
+  return std::chrono::system_clock::time_point(
+      std::chrono::milliseconds(std::clamp<std::int64_t>(milliseconds, 0, kLatest)));
+}
+
 std::size_t first_place(std::uint64_t id) {
   return (id * 0x9e37'79b9'7f4a'7c15U) >> 52;
 }
@@ -326,8 +333,7 @@ Statistics::Hits take(Hit& place, std::uint64_t word) {
   hits.id = word >> (kTimesBits + kCheckBits);
   hits.check = static_cast<std::uint32_t>(word >> kTimesBits & kCheckMask);
   hits.times = word & kTimesMask;
-  hits.last = std::chrono::system_clock::time_point(
-      std::chrono::milliseconds(shared(place.last).load(kRelaxed)));
+  hits.last = time_of(shared(place.last).load(kRelaxed));
   return hits;
 }
 
@@ -368,8 +374,7 @@ std::vector<Statistics::Hits> Statistics::take_some_hits(std::size_t most, std::
 
 StatisticsView Statistics::view() const {
   StatisticsView view;
-  view.since = std::chrono::system_clock::time_point(
-      std::chrono::milliseconds(shared(memory_->since).load(kRelaxed)));
+  view.since = time_of(shared(memory_->since).load(kRelaxed));
   for (std::size_t i = 0; i < kCounterCount; ++i) {
     view.counters[i] = shared(memory_->counters[i]).load(kRelaxed);
   }
@@ -392,8 +397,7 @@ StatisticsView Statistics::view() const {
       continue;
     }
     view.recorded.push_back(
-        {.when = std::chrono::system_clock::time_point(
-             std::chrono::milliseconds(static_cast<std::int64_t>(what >> 20))),
+        {.when = time_of(static_cast<std::int64_t>(what >> 20)),
          .operation = static_cast<Timed>(operation),
          .took = std::chrono::nanoseconds(static_cast<std::int64_t>(took >> kTagBits) * 100)});
   }

@@ -86,7 +86,7 @@ std::int64_t to_milliseconds(TimePoint time) {
 }
 
 TimePoint from_milliseconds(std::int64_t time) {
-  return TimePoint(Milliseconds(time));
+  return TimePoint(Milliseconds(std::clamp<std::int64_t>(time, 0, kLatestTime)));
 }
 
 std::string file_column(std::string_view name, std::uint64_t file_bytes) {

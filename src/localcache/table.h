@@ -14,7 +14,9 @@
 
 namespace sluice::localcache {
 
-// Times are Unix milliseconds.
+// Times are Unix milliseconds. The clock counts nanoseconds, and so ends with the year 2261: what
+// lies beyond is taken for that.
+inline constexpr std::int64_t kLatestTime = 9'214'646'400'000;
 [[nodiscard]] std::int64_t to_milliseconds(TimePoint time);
 [[nodiscard]] TimePoint from_milliseconds(std::int64_t time);
 
