@@ -128,7 +128,8 @@ int replay(const Session& session, const MemoResult& result) {
 }
 
 // Computes the result anew in a process of its own, which nobody waits for: it holds nothing of the
-// caller's open. The session's cache must be closed, since SQLite must not be taken across a fork.
+// caller's open. The session's cache must not be open: SQLite must
+// not be taken across a fork.
 void refresh_in_background(Session& session, const std::string& key) {
   const pid_t child = ::fork();
   if (child != 0) return;  // no process: the next caller tries again
@@ -146,11 +147,20 @@ void refresh_in_background(Session& session, const std::string& key) {
   std::_Exit(0);
 }
 
-// The stored result, if there is one that can be given out.
-Result<std::optional<Memo::Found>> find(Session& session, const std::string& key) {
-  const auto cache = session.open(Access::read);
-  if (!cache) return std::unexpected(cache.error());
-  return Memo(**cache, memo_options(session)).find(key);
+// The stored result, if there is one that can be given out. As Memo::find, for a process that needs
+// nothing else.
+Result<std::optional<Memo::Found>> find(const Session& session, const std::string& key) {
+  auto entry =
+      localcache::Cache::get_once(session.location(), key, {}, session.options(Access::read));
+  if (!entry) return std::unexpected(entry.error());
+  if (!*entry) return std::nullopt;
+  const auto bytes = (*entry)->value.rest();
+  if (!bytes) return std::unexpected(bytes.error());
+  auto result = localcache::decode_memo(*bytes);
+  if (!result) return std::nullopt;  // somebody stored something else there
+  const auto how = localcache::freshness(*result, std::chrono::system_clock::now());
+  if (how == localcache::Freshness::expired) return std::nullopt;
+  return Memo::Found{std::move(*result), how};
 }
 
 int compute(Session& session, const std::string& key) {
@@ -185,10 +195,7 @@ int run_exec(Session& session) {
     const bool stale = (*found)->freshness == localcache::Freshness::stale;
     session.messages().detail(stale ? "a stale result" : "a stored result");
     session.record(localcache::Timed::exec, std::chrono::steady_clock::now() - began);
-    if (stale) {
-      session.close();
-      refresh_in_background(session, *key);
-    }
+    if (stale) refresh_in_background(session, *key);
     return replay(session, (*found)->result);
   }
   const int code = compute(session, *key);

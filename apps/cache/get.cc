@@ -51,10 +51,10 @@ int run_get(Session& session) {
   end_at_deadline(session);
   const Invocation& invocation = session.invocation();
   const std::string& key = invocation.arguments().front();
-  const auto cache = session.open(Access::read);
-  if (!cache) return session.report(cache.error());
-  auto entry = (*cache)->get(
-      key, {.stale_ok = invocation.on("stale-ok"), .max_age = invocation.duration("max-age")});
+  auto entry = localcache::Cache::get_once(
+      session.location(), key,
+      {.stale_ok = invocation.on("stale-ok"), .max_age = invocation.duration("max-age")},
+      session.options(Access::read));
   if (!entry) return session.report(entry.error());
   if (!*entry) {
     // A miss is an ordinary answer: scripts see it by the exit code.

@@ -13,7 +13,6 @@
 
 #include "base/utf8.h"
 #include "child.h"
-#include "localcache/statistics.h"
 #include "shared_commands.h"
 
 namespace sluice::cache_cli {
@@ -67,20 +66,11 @@ LockOptions lock_options(const Session& session, std::string command) {
   return options;
 }
 
-// Counts how long the wait took, when there is a statistics file to count it in.
-void record_wait(const Session& session, std::chrono::nanoseconds took) {
-  if (!session.timing()) return;
-  const auto& location = session.location();
-  auto opened =
-      localcache::Statistics::open(location.statistics(), location.for_group ? 0660 : 0600);
-  if (opened) opened->statistics->record(localcache::Timed::lock, took);
-}
-
 Result<Lock> take(const Session& session, std::string command) {
   const auto began = std::chrono::steady_clock::now();
   auto lock = Lock::take(session.location(), session.invocation().arguments().front(),
                          lock_options(session, std::move(command)));
-  if (lock) record_wait(session, std::chrono::steady_clock::now() - began);
+  if (lock) session.record(localcache::Timed::lock, std::chrono::steady_clock::now() - began);
   return lock;
 }
 

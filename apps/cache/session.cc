@@ -89,13 +89,16 @@ Result<localcache::Cache*> Session::open(localcache::Access access) {
   auto cache = localcache::Cache::open(location_, options(access));
   if (!cache) return std::unexpected(cache.error());
   cache_.emplace(std::move(*cache));
+  writes_ = access == localcache::Access::write;
   for (const std::string& notice : cache_->notices()) messages_.warn(notice);
   return &*cache_;
 }
 
-void Session::record(localcache::Timed operation, std::chrono::nanoseconds took) {
-  if (!options_.timing || !cache_ || cache_->statistics() == nullptr) return;
-  cache_->statistics()->record(operation, took);
+void Session::record(localcache::Timed operation, std::chrono::nanoseconds took) const {
+  if (!options_.timing) return;
+  const auto opened =
+      localcache::Statistics::open(location_.statistics(), location_.for_group ? 0660 : 0600);
+  if (opened) opened->statistics->record(operation, took);
 }
 
 int Session::report(const Error& error) const {

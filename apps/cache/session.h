@@ -36,7 +36,7 @@ struct EngineParts {
 };
 
 // One run of one command: where its cache is, how it is opened, where its messages go. Keeps the
-// cache open until it goes away; a program that ends by std::_Exit saves the time of closing it.
+// cache open until it goes away.
 class Session {
  public:
   // Finds the namespace and its folder. `umask` is the one that the program was started with:
@@ -69,8 +69,14 @@ class Session {
   // object.
   Result<localcache::Cache*> open(localcache::Access access);
   void close() { cache_.reset(); }
-  // Counts an operation in the statistics of the open cache, if they are kept.
-  void record(localcache::Timed operation, std::chrono::nanoseconds took);
+  // Closes a cache that was written to, so that its log is folded in and the next reader need not
+  // look at it. One that was only read is left open, since a program that is about to end would
+  // only lose time.
+  void finish() {
+    if (writes_) close();
+  }
+  // Counts an operation in the namespace's statistics, if they are kept and there is a namespace.
+  void record(localcache::Timed operation, std::chrono::nanoseconds took) const;
 
   // Says `error` and returns its exit code.
   int report(const Error& error) const;
@@ -90,6 +96,7 @@ class Session {
   bool counts_by_walking_ = false;
   std::optional<std::chrono::steady_clock::time_point> deadline_;
   std::optional<localcache::Cache> cache_;
+  bool writes_ = false;
 };
 
 // Ends the process with exit code 6 and a sentence at the --deadline, if there is one. For commands
