@@ -163,7 +163,7 @@ TEST_F(LimitsTest, ManyReadersAtOnceEachSeeAWholeValue) {
   options_.now = nullptr;
   Cache cache = open();
   const auto value = [](int n) {
-    return std::to_string(n) + random_bytes(100'000, static_cast<std::uint64_t>(n)) +
+    return std::to_string(n) + ' ' + random_bytes(100'000, static_cast<std::uint64_t>(n)) +
            std::to_string(n);
   };
   ASSERT_TRUE(cache.set("a", value(0)));
