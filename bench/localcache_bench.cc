@@ -7,9 +7,11 @@
 #include <ctime>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "localcache/cache.h"
+#include "localcache/lock.h"
 
 namespace {
 
@@ -99,7 +101,6 @@ int main(int argc, char** argv) {
     Cache cache = must(
         Cache::open({.root = folder, .name = "small"}, {.limits = {.max_bytes = 1'000'000'000}}));
     fill(cache, 0, 1000, random);
-    each("size_of_1000", 20'000, [&](int) { must(cache.size()); });
     each("get", 50'000, [&](int i) { must(cache.get(key_of(i % 1000))); });
     each("set", 20'000, [&](int i) { must(cache.set(key_of(i % 1000), value)); });
     each("set_new", 20'000, [&](int i) { must(cache.set(key_of(10'000 + i), value)); });
@@ -127,23 +128,64 @@ int main(int argc, char** argv) {
   }
   {  // Many entries, at the limit.
     const auto entry_bytes = static_cast<std::uint64_t>(1000 + key_of(entries / 2).size());
-    Cache cache = must(
-        Cache::open({.root = folder, .name = "large"},
-                    {.limits = {.max_bytes = entry_bytes * static_cast<std::uint64_t>(entries)}}));
+    const Location large{.root = folder, .name = "large"};
+    {
+      Cache cache = must(Cache::open(
+          large, {.limits = {.max_bytes = entry_bytes * static_cast<std::uint64_t>(entries)}}));
+      const double began = wall();
+      fill(cache, 0, entries, random);
+      figure("fill_entries_per_s", entries / (wall() - began));
+    }
+    const auto space = [&](const char* name) {
+      const Size size = must(must(Cache::open(large)).size());
+      figure(name, static_cast<double>(size.disk_bytes) / static_cast<double>(size.bytes));
+    };
+    space("space");
+    {
+      Cache cache = must(Cache::open(large));
+      figure("entries", static_cast<double>(must(cache.size()).entries));
+      each("get_of_many", 20'000, [&](int) {
+        must(cache.get(key_of(static_cast<int>(random() % static_cast<std::uint64_t>(entries)))));
+      });
+      each("set_at_limit", 100'000,
+           [&](int i) { must(cache.set(key_of(2 * entries + i), value)); });
+      figure("entries_after", static_cast<double>(must(cache.size()).entries));
+    }
+    space("space_after");
+    {  // What eviction takes, without what the disk takes.
+      Cache cache = must(Cache::open(large, {.sync = Sync::off}));
+      each("set_at_limit_unsynced", 100'000,
+           [&](int i) { must(cache.set(key_of(3 * entries + i), value)); });
+    }
+    // In turns, so that both see the same machine.
+    Cache few = must(Cache::open({.root = folder, .name = "few"}));
+    fill(few, 0, 1000, random);
+    Cache many = must(Cache::open(large));
+    std::vector<double> ratios;
+    for (int i = 0; i < 20'000; ++i) {
+      const double began = wall();
+      must(few.size());
+      const double between = wall();
+      must(many.size());
+      ratios.push_back((wall() - between) / (between - began));
+    }
+    std::sort(ratios.begin(), ratios.end());
+    figure("size_ratio", ratios[ratios.size() / 2]);
+  }
+  {  // Eight who take turns of 20 ms.
+    constexpr auto kTurn = std::chrono::milliseconds(20);
+    const Location location{.root = folder, .name = "small"};
     const double began = wall();
-    fill(cache, 0, entries, random);
-    figure("fill_entries_per_s", entries / (wall() - began));
-    const Size full = must(cache.size());
-    figure("entries", static_cast<double>(full.entries));
-    figure("space", static_cast<double>(full.disk_bytes) / static_cast<double>(full.bytes));
-    each("size_of_many", 20'000, [&](int) { must(cache.size()); });
-    each("get_of_many", 20'000, [&](int) {
-      must(cache.get(key_of(static_cast<int>(random() % static_cast<std::uint64_t>(entries)))));
-    });
-    each("set_at_limit", 100'000, [&](int i) { must(cache.set(key_of(2 * entries + i), value)); });
-    const Size after = must(cache.size());
-    figure("entries_after", static_cast<double>(after.entries));
-    figure("space_after", static_cast<double>(after.disk_bytes) / static_cast<double>(after.bytes));
+    {
+      std::vector<std::jthread> contenders;
+      for (int i = 0; i < 8; ++i) {
+        contenders.emplace_back([&] {
+          const Lock lock = must(Lock::take(location, "a lock"));
+          std::this_thread::sleep_for(kTurn);
+        });
+      }
+    }
+    figure("lock_ratio", (wall() - began) / (8 * std::chrono::duration<double>(kTurn).count()));
   }
   std::printf("}\n");
   return 0;

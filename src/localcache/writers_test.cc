@@ -56,9 +56,10 @@ class WritersTest : public CacheFixture {
       } else if (what == 17) {
         const std::string one = made_up(random);
         const std::string two = made_up(random);
+        const std::string second = key + " too";
         const std::vector<Operation> batch = {
             {.kind = Operation::Kind::set, .key = key, .value = one},
-            {.kind = Operation::Kind::set, .key = key + " too", .value = two},
+            {.kind = Operation::Kind::set, .key = second, .value = two},
             {.kind = Operation::Kind::get, .key = key}};
         const auto done = cache.batch(batch);
         if (!done) return complain(done.error());
