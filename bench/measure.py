@@ -49,6 +49,7 @@ class Bench:
 
     def __init__(self, build, folder, quick):
         self.sluice = os.path.join(build, "bin", "sluice")
+        self.build = build
         self.fake = find(build, "cloudflare-fake")
         self.quick = quick
         self.folder = folder
@@ -103,7 +104,7 @@ class Bench:
 
 
 def find(build, name):
-    for folder in ("bin", "tests/cloudflare", "tests", ""):
+    for folder in ("bin", "bench", "tests/cloudflare", "tests", ""):
         path = os.path.join(build, folder, name)
         if os.path.isfile(path):
             return path

@@ -3,6 +3,8 @@
 #include <array>
 #include <utility>
 
+#include "cache_command.h"
+
 namespace sluice::cli {
 
 namespace {
@@ -57,6 +59,7 @@ ExitCode report_error(Context& context, const Error& error) {
 }
 
 CommandFunction find_command_function(std::string_view path) {
+  if (path.starts_with("cache ")) return run_cache;
   for (const auto& [name, function] : kFunctions) {
     if (name == path) return function;
   }

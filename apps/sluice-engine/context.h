@@ -1,6 +1,8 @@
 // Context: the surroundings in which a command runs.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -56,6 +58,8 @@ struct Context {
   std::shared_ptr<std::atomic<bool>> stopped = std::make_shared<std::atomic<bool>>(false);
   io::Stop::Listener stop_listener{stop, [this] { stopped->store(true); }};
   flow::Progress progress;
+  // The one that the program was started with; its own is 077.
+  mode_t umask = 022;
   // `sluice jobs resume` runs the command of a job: the id of its journal.
   std::optional<std::string> resume_job;
 };

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "bulk/partitions.h"
+#include "cache_command.h"
 #include "command_line.h"
 #include "commands.h"
 #include "context.h"
@@ -37,8 +38,9 @@ ExitCode say_and_exit(const Error& error) {
 
 // These look after the config file, or do not need it: they run when it is broken, too.
 bool runs_without_config(std::string_view path) {
-  return path.starts_with("config ") || path == "doctor" || path == "help" || path == "version" ||
-         path == "tree" || path == "completion" || path == "man";
+  return path.starts_with("config ") || path.starts_with("cache ") || path == "doctor" ||
+         path == "help" || path == "version" || path == "tree" || path == "completion" ||
+         path == "man";
 }
 
 // Once, on a terminal: that there could be a config file.
@@ -56,9 +58,12 @@ void offer_config(Context& context) {
       "(no config file yet: `sluice config init` writes a commented one; this is said once)");
 }
 
-ExitCode run(const std::vector<std::string>& words) {
+ExitCode run(const std::vector<std::string>& words, mode_t umask) {
   auto invocation = parse_command_line(words, get_environment);
-  if (!invocation) return say_and_exit(invocation.error());
+  if (!invocation) {
+    const ExitCode code = say_and_exit(invocation.error());
+    return runs_a_command(words) ? static_cast<ExitCode>(cache_cli::kOwnFailure) : code;
+  }
   const Folders folders = Folders::from(get_environment);
   const auto named = invocation->value("config");
   const std::string path = named.value_or(folders.config_file());
@@ -75,6 +80,7 @@ ExitCode run(const std::vector<std::string>& words) {
     return say_and_exit(partitions.error());
   }
   Context context(*invocation, std::move(config).value_or(Config()), path, get_environment);
+  context.umask = umask;
   const CommandFunction function = find_command_function(invocation->path());
   if (function == nullptr) {
     return say_and_exit({ErrorCode::unsupported, Retry::never, std::nullopt,
@@ -102,13 +108,14 @@ int main(int argc, char** argv) {
   open_standard_descriptors();
   // A reader that goes away is told by EPIPE, where it is known whose reader it was.
   std::signal(SIGPIPE, SIG_IGN);
-  ::umask(077);
+  const mode_t umask = ::umask(077);
   // Pages and batches of one to four megabytes come and go: kept by the allocator, they cost no
   // page faults (a third of the system time of a listing).
   ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
   ::mallopt(M_TRIM_THRESHOLD, 16 << 20);
   try {
-    return static_cast<int>(sluice::cli::run(std::vector<std::string>(argv + 1, argv + argc)));
+    return static_cast<int>(
+        sluice::cli::run(std::vector<std::string>(argv + 1, argv + argc), umask));
   } catch (const std::bad_alloc&) {
     std::fputs("sluice: there is not enough memory\n", stderr);
   } catch (const std::exception& error) {

@@ -1,11 +1,18 @@
 // The front: what `sluice` starts. It is small and static, so that starting it costs next to
-// nothing, and hands every command to the engine.
+// nothing. It runs the cache commands that scripts call all the time, and hands every other command
+// to the engine.
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "fast_path.h"
+#include "terminal.h"
 
 namespace {
 
@@ -44,7 +51,21 @@ std::string engine_path(const std::string& own) {
 
 }  // namespace
 
-int main(int, char** argv) {
+int main(int argc, char** argv) {
+  sluice::cache_cli::open_standard_descriptors();
+  if (argc > 2 && std::string_view(argv[1]) == "cache") {
+    const std::vector<std::string> words(argv + 1, argv + argc);
+    const sluice::Getenv environment = [](std::string_view name) -> std::optional<std::string> {
+      const char* value = std::getenv(std::string(name).c_str());
+      return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
+    };
+    try {
+      if (const auto code = sluice::front::run_fast(words, environment)) return *code;
+    } catch (const std::bad_alloc&) {
+      say("sluice: there is not enough memory\n");
+      return 1;
+    }
+  }
   const std::string own = own_path();
   if (own.empty()) {
     say("sluice: cannot tell where it is installed, since /proc/self/exe cannot be read. Mount "

@@ -1,6 +1,7 @@
 // The table itself: nothing but data. To add a command, add its arguments and examples, its own
 // flags, the groups that it shares (base/shared_flags.h), and one entry to `all_commands`.
 
+#include "base/cache_commands.h"
 #include "base/command.h"
 #include "base/purge_flags.h"
 #include "base/shared_flags.h"
@@ -448,6 +449,7 @@ constexpr CommandGroup all_groups[] = {
     {"kv namespace", "the namespaces of a store"},
     {"purge", "take things out of Cloudflare's cache"},
     {"zones", "the zones whose caches can be purged"},
+    {"cache", "a local cache for scripts: fast, exact, shared by many processes"},
     {"jobs", "bulk runs that left a journal, to look at or to resume"},
     {"config", "the config file"},
 };
@@ -611,6 +613,22 @@ constexpr Command all_commands[] = {
          "stops it: what is under way is answered.",
      .groups = serve_groups,
      .examples = serve_examples},
+
+    cache_get,
+    cache_set,
+    cache_delete,
+    cache_exec,
+    cache_batch,
+    cache_list,
+    cache_size,
+    cache_stats,
+    cache_limit,
+    cache_gc,
+    cache_verify,
+    cache_repair,
+    cache_lock,
+    cache_health,
+    cache_clear,
 
     {.path = "jobs list",
      .summary = "list the jobs that left a journal",

@@ -1,7 +1,6 @@
 #include "base/utf8.h"
 
 #include <fmt/format.h>
-#include <simdjson.h>
 #include <utf8proc.h>
 
 #include <iterator>
@@ -43,18 +42,6 @@ bool acts_on_the_terminal(utf8proc_int32_t code_point) {
 }
 
 }  // namespace
-
-bool is_utf8(std::string_view bytes) {
-  // Most keys are short and ASCII: for them the look-up of simdjson's best implementation costs
-  // more than the work.
-  constexpr std::size_t kShort = 64;
-  if (bytes.size() <= kShort) {
-    unsigned char high = 0;
-    for (const char byte : bytes) high |= static_cast<unsigned char>(byte);
-    if (high < 0x80) return true;
-  }
-  return simdjson::validate_utf8(bytes.data(), bytes.size());
-}
 
 std::size_t display_width(std::string_view text) {
   std::size_t columns = 0;

@@ -97,6 +97,19 @@ Error describe(const std::string& file, int code, int system_code, std::string_v
   }
 }
 
+// See https://www.sqlite.org/uri.html for the characters that mean something there.
+std::string immutable_uri(std::string_view path) {
+  std::string uri = "file:";
+  for (const char c : path) {
+    if (c == '%' || c == '?' || c == '#') {
+      uri += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    } else {
+      uri += c;
+    }
+  }
+  return uri + "?immutable=1";
+}
+
 // Creates an absent file with mode 0600 whatever the umask is, before SQLite would create it with
 // 0644. The -wal and -shm files take the mode of the database.
 Result<> create_private(const std::string& path) {
@@ -141,6 +154,10 @@ void Statement::bind_int64(int parameter, std::int64_t number) {
   sqlite3_bind_int64(statement_.get(), parameter, number);
 }
 
+void Statement::bind_double(int parameter, double number) {
+  sqlite3_bind_double(statement_.get(), parameter, number);
+}
+
 void Statement::bind_null(int parameter) {
   sqlite3_bind_null(statement_.get(), parameter);
 }
@@ -183,6 +200,10 @@ std::string_view Statement::blob(int column) const {
 
 std::int64_t Statement::int64(int column) const {
   return sqlite3_column_int64(statement_.get(), column);
+}
+
+double Statement::real(int column) const {
+  return sqlite3_column_double(statement_.get(), column);
 }
 
 bool Statement::is_null(int column) const {
@@ -232,7 +253,9 @@ Result<Database> Database::open(const std::string& path, const OpenOptions& opti
   const int flags =
       SQLITE_OPEN_NOMUTEX |
       (options.access == Access::read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
-  const int code = sqlite3_open_v2(path.c_str(), &connection, flags, nullptr);
+  const int code = options.immutable ? sqlite3_open_v2(immutable_uri(path).c_str(), &connection,
+                                                       flags | SQLITE_OPEN_URI, nullptr)
+                                     : sqlite3_open_v2(path.c_str(), &connection, flags, nullptr);
   database.connection_.reset(connection);
   if (code != SQLITE_OK) {
     return std::unexpected(describe(path, code,
@@ -244,6 +267,9 @@ Result<Database> Database::open(const std::string& path, const OpenOptions& opti
   // Content of a damaged or hostile file must not run code or crash the process.
   sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  if (options.keep_log) {
+    sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  }
   if (auto set = database.run(fmt::format("PRAGMA cache_size=-{}", options.cache_kib)); !set) {
     return std::unexpected(set.error());
   }

@@ -27,6 +27,12 @@ struct OpenOptions {
   std::chrono::milliseconds busy_timeout{10'000};
   // Once it is true (set by any thread), no call waits for a lock any longer.
   std::shared_ptr<const std::atomic<bool>> give_up = nullptr;
+  // For read_only: nobody writes to the file while it is open. It is then read without locks and
+  // without its log, so this works in a folder where neither can be made.
+  bool immutable = false;
+  // The last connection that closes leaves the write-ahead log as it is, instead of moving it into
+  // the database (which takes two syncs): for processes that live a millisecond.
+  bool keep_log = false;
   // The page cache, in KiB. It bounds the memory of large transactions: what does not fit is
   // spilled into the write-ahead log.
   int cache_kib = 2048;
@@ -48,6 +54,7 @@ class Statement {
   void bind_text(int parameter, std::string_view text);
   void bind_blob(int parameter, std::string_view bytes);
   void bind_int64(int parameter, std::int64_t number);
+  void bind_double(int parameter, double number);
   void bind_null(int parameter);
 
   // Runs to the next row. False: there is none (any more).
@@ -59,6 +66,7 @@ class Statement {
   [[nodiscard]] std::string_view text(int column) const;
   [[nodiscard]] std::string_view blob(int column) const;
   [[nodiscard]] std::int64_t int64(int column) const;
+  [[nodiscard]] double real(int column) const;
   [[nodiscard]] bool is_null(int column) const;
   // Bytes of a text or blob column.
   [[nodiscard]] std::size_t size(int column) const;

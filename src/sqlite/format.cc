@@ -63,18 +63,25 @@ Result<> migrate(Database& database, const Format& format) {
   return transaction->commit();
 }
 
-Result<> adopt_once(Database& database, const Format& format) {
+Result<> adopt_once(Database& database, const Format& format, Journal journal) {
   auto state = settled_state_of(database, format);
   if (!state) return std::unexpected(state.error());
   if (*state == State::empty) {
     // The size of a page is settled by the first write, which switching to the log is.
     if (auto set = database.run(fmt::format("PRAGMA page_size={}", format.page_size)); !set)
       return set;
-    if (auto set = database.run("PRAGMA journal_mode=WAL"); !set) return set;
+    if (auto set = database.run(journal == Journal::log ? "PRAGMA journal_mode=WAL"
+                                                        : "PRAGMA journal_mode=DELETE");
+        !set) {
+      return set;
+    }
     // SQLite 3.40 goes on to count the cache in pages of the old size; setting it again recounts.
     auto cache = database.number("PRAGMA cache_size");
     if (!cache) return std::unexpected(cache.error());
     if (auto set = database.run(fmt::format("PRAGMA cache_size={}", *cache)); !set) return set;
+  }
+  if (journal == Journal::rollback && *state != State::empty) {
+    if (auto set = database.run("PRAGMA journal_mode=DELETE"); !set) return set;
   }
   if (*state != State::current) return migrate(database, format);
   return {};
@@ -82,13 +89,13 @@ Result<> adopt_once(Database& database, const Format& format) {
 
 }  // namespace
 
-Result<> adopt(Database& database, const Format& format) {
+Result<> adopt(Database& database, const Format& format, Journal journal) {
   // SQLite does not wait for a lock when two connections switch the journal mode at the same time
   // (it could be a deadlock), so the wait is here.
   constexpr std::chrono::milliseconds kPause{20};
   const auto give_up = std::chrono::steady_clock::now() + database.busy_timeout();
   for (;;) {
-    auto adopted = adopt_once(database, format);
+    auto adopted = adopt_once(database, format, journal);
     if (adopted || adopted.error().code != ErrorCode::conflict) return adopted;
     if (database.gave_up() || std::chrono::steady_clock::now() >= give_up) return adopted;
     std::this_thread::sleep_for(kPause);

@@ -25,11 +25,19 @@ struct Format {
   int page_size = 4096;
 };
 
+// How a file is kept whole when a process dies while it writes.
+enum class Journal : std::uint8_t {
+  // The write-ahead log: nobody who reads waits for a writer. All processes must be on one machine.
+  log,
+  // The rollback journal: for file systems that several machines use.
+  rollback,
+};
+
 // Makes `database` current: creates the schema in an empty file, migrates an older one forward in
-// one transaction, and sets the write-ahead log up. Refuses, without having changed anything, a
-// file of another program (invalid_argument) and one of a newer Sluice (unsupported). Several
-// processes may do this at the same time.
-Result<> adopt(Database& database, const Format& format);
+// one transaction, and sets the journal up (`rollback` also for a file that has a log). Refuses,
+// without having changed anything, a file of another program (invalid_argument) and one of a newer
+// Sluice (unsupported). Several processes may do this at the same time.
+Result<> adopt(Database& database, const Format& format, Journal journal = Journal::log);
 
 // The check of `adopt` for a connection that only reads: the file must be ours and current.
 Result<> check(Database& database, const Format& format);

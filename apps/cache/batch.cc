@@ -1,0 +1,224 @@
+// sluice cache batch
+#include "batch.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/utf8.h"
+#include "shared_commands.h"
+
+namespace sluice::cache_cli {
+
+namespace {
+
+using localcache::Access;
+using localcache::Answer;
+using localcache::Cache;
+using localcache::Operation;
+
+// What shares a transaction. Larger ones are no faster, and other writers wait for their end.
+constexpr std::size_t kMostOperations = 10'000;
+constexpr std::size_t kMostBytes = 32'000'000;
+constexpr std::size_t kReadPiece = std::size_t{256} << 10;
+
+// Runs the operations in transactions.
+class Batch {
+ public:
+  Batch(Session& session, BatchFormat& format) : session_(session), format_(format) {
+    ttl_ = session.invocation().duration("ttl");
+    tags_ = session.invocation().values("tag");
+  }
+
+  int run() {
+    std::optional<Error> unreadable;
+    for (bool more = true; more;) {
+      auto operation = format_.next();
+      if (!operation) unreadable = operation.error();
+      more = operation && *operation;
+      if (more) {
+        bytes_ += (*operation)->key.size() + (*operation)->value.size();
+        operations_.push_back(std::move(**operation));
+      }
+      if (!more || operations_.size() >= kMostOperations || bytes_ >= kMostBytes) {
+        if (const auto done = run_portion(); !done) return session_.report(done.error());
+      }
+    }
+    if (unreadable) return session_.report(*unreadable);
+    if (failed_ == 0) return 0;
+    session_.messages().error(
+        fmt::format("{} of {} operations failed; their answers say why.", failed_, done_));
+    return static_cast<int>(ExitCode::some_failed);
+  }
+
+ private:
+  Result<> run_portion() {
+    std::vector<Operation> steps;
+    for (const BatchOperation& operation : operations_) {
+      if (!takes_part(operation)) continue;
+      steps.push_back({.kind = operation.kind,
+                       .key = operation.key,
+                       .value = operation.value,
+                       .options = {.ttl = operation.ttl ? operation.ttl : ttl_,
+                                   .tags = operation.tags.value_or(tags_)}});
+    }
+    std::vector<Answer> answers;
+    if (!steps.empty()) {
+      if (auto opened = open(); !opened) return opened;
+      auto done = cache_->batch(steps);
+      if (!done) return std::unexpected(done.error());
+      answers = std::move(*done);
+    }
+    std::string out;
+    std::size_t next = 0;
+    for (const BatchOperation& operation : operations_) {
+      Answer none;
+      if (operation.refused) none.done = std::unexpected(*operation.refused);
+      Answer& answer = takes_part(operation) ? answers[next++] : none;
+      if (!format_.append(out, operation, answer)) ++failed_;
+      if (out.size() >= kReadPiece) {
+        if (auto written = write_output(out); !written) return written;
+        out.clear();
+      }
+    }
+    done_ += operations_.size();
+    operations_.clear();
+    bytes_ = 0;
+    return write_output(out);
+  }
+
+  [[nodiscard]] bool takes_part(const BatchOperation& operation) const {
+    if (operation.refused) return false;
+    return operation.kind == Operation::Kind::get || !session_.dry_run();
+  }
+
+  Result<> open() {
+    if (cache_ != nullptr) return {};
+    const auto cache = session_.open(Access::write);
+    if (!cache) return std::unexpected(cache.error());
+    cache_ = *cache;
+    return {};
+  }
+
+  Session& session_;
+  BatchFormat& format_;
+  std::optional<localcache::Milliseconds> ttl_;
+  std::vector<std::string> tags_;
+  Cache* cache_ = nullptr;
+  std::vector<BatchOperation> operations_;
+  std::size_t bytes_ = 0;
+  std::uint64_t done_ = 0;
+  std::uint64_t failed_ = 0;
+};
+
+}  // namespace
+
+Result<std::optional<std::string>> NulFormat::field() {
+  std::size_t searched = at_;
+  for (;;) {
+    const std::size_t end = buffer_.find('\0', searched);
+    if (end != std::string::npos) {
+      std::string text = buffer_.substr(at_, end - at_);
+      at_ = end + 1;
+      ++fields_;
+      return text;
+    }
+    if (ended_) {
+      if (at_ == buffer_.size()) return std::nullopt;
+      return fail(ErrorCode::invalid_argument,
+                  "field {} of the batch does not end in NUL: the input may be cut off. What came "
+                  "before it was done.",
+                  fields_ + 1);
+    }
+    buffer_.erase(0, at_);
+    at_ = 0;
+    if (buffer_.size() > kLargestBatchItem) {
+      return fail(ErrorCode::too_large,
+                  "field {} of the batch has more than {} MiB. Give it to `sluice cache set`. What "
+                  "came before it was done.",
+                  fields_ + 1, kLargestBatchItem >> 20);
+    }
+    searched = buffer_.size();
+    buffer_.resize(searched + kReadPiece);
+    const ssize_t got = ::read(descriptor_, buffer_.data() + searched, kReadPiece);
+    buffer_.resize(searched + static_cast<std::size_t>(got > 0 ? got : 0));
+    if (got < 0 && errno != EINTR) {
+      return std::unexpected(system_error(errno, "read the batch from stdin"));
+    }
+    if (got == 0) ended_ = true;
+  }
+}
+
+Result<std::string> NulFormat::field_of(std::string_view operation) {
+  auto text = field();
+  if (!text) return std::unexpected(text.error());
+  if (!*text) {
+    return fail(ErrorCode::invalid_argument,
+                "the batch ends in the middle of its last operation ({}), which was not done.",
+                operation);
+  }
+  return std::move(**text);
+}
+
+Result<std::optional<BatchOperation>> NulFormat::next() {
+  const auto word = field();
+  if (!word) return std::unexpected(word.error());
+  if (!*word) return std::nullopt;
+  BatchOperation operation;
+  if (**word == "set") {
+    operation.kind = Operation::Kind::set;
+  } else if (**word == "get") {
+    operation.kind = Operation::Kind::get;
+  } else if (**word == "delete") {
+    operation.kind = Operation::Kind::erase;
+  } else {
+    return fail(ErrorCode::invalid_argument,
+                "field {} of the batch should be set, get or delete, not \"{}\". What came before "
+                "it was done.",
+                fields_, truncated_to_width(printable(**word), 40));
+  }
+  auto key = field_of(**word);
+  if (!key) return std::unexpected(key.error());
+  operation.key = std::move(*key);
+  if (operation.kind == Operation::Kind::set) {
+    auto value = field_of(**word);
+    if (!value) return std::unexpected(value.error());
+    operation.value = std::move(*value);
+  }
+  return operation;
+}
+
+bool NulFormat::append(std::string& out, const BatchOperation& operation, Answer& answer) {
+  std::string_view word = "ok";
+  std::string text;
+  if (!answer.done) {
+    word = "error";
+    text = answer.done.error().message;
+  } else if (operation.kind == Operation::Kind::get) {
+    word = "miss";
+    if (answer.entry) {
+      auto value = answer.entry->value.rest();
+      if (!value) {
+        word = "error";
+        text = value.error().message;
+      } else if (value->find('\0') != std::string::npos) {
+        word = "error";
+        text = "the value holds a NUL: get it by `sluice cache get`, or without -0";
+      } else {
+        word = "hit";
+        text = std::move(*value);
+      }
+    }
+  }
+  out += word;
+  out += '\0';
+  out += text;
+  out += '\0';
+  return word != "error";
+}
+
+int run_batch(Session& session, BatchFormat& format) {
+  return Batch(session, format).run();
+}
+
+}  // namespace sluice::cache_cli

@@ -1,0 +1,60 @@
+// BatchFormat: how operations are written on stdin, and their answers on stdout.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "localcache/entry.h"
+
+namespace sluice::cache_cli {
+
+// One operation as it was read.
+struct BatchOperation {
+  localcache::Operation::Kind kind = localcache::Operation::Kind::get;
+  std::string key;
+  std::string value;                             // of a set
+  std::optional<localcache::Milliseconds> ttl;   // none: that of --ttl
+  std::optional<std::vector<std::string>> tags;  // none: those of --tag
+  // It could not be understood, and is answered by this. The next ones can be read.
+  std::optional<Error> refused;
+};
+
+class BatchFormat {
+ public:
+  virtual ~BatchFormat() = default;
+  // The next operation, or nothing at the end. An error: what follows cannot be read either.
+  virtual Result<std::optional<BatchOperation>> next() = 0;
+  // Appends the answer to an operation. False: it is that the operation failed.
+  virtual bool append(std::string& out, const BatchOperation& operation,
+                      localcache::Answer& answer) = 0;
+};
+
+// The largest field or line that is read: whoever has larger values gives them to `cache set`.
+inline constexpr std::size_t kLargestBatchItem = std::size_t{64} << 20;
+
+// Fields that end in NUL: "set" KEY VALUE, "get" KEY, "delete" KEY. Answers are two fields: "ok"
+// and nothing; "hit" and the value; "miss" and nothing; "error" and a sentence.
+class NulFormat : public BatchFormat {
+ public:
+  // Reads from this descriptor, which stays open.
+  explicit NulFormat(int descriptor) : descriptor_(descriptor) {}
+  Result<std::optional<BatchOperation>> next() override;
+  bool append(std::string& out, const BatchOperation& operation,
+              localcache::Answer& answer) override;
+
+ private:
+  // The next field without its NUL; nothing at the end.
+  Result<std::optional<std::string>> field();
+  Result<std::string> field_of(std::string_view operation);
+
+  int descriptor_;
+  std::string buffer_;
+  std::size_t at_ = 0;  // how much of it has been read
+  bool ended_ = false;
+  std::uint64_t fields_ = 0;
+};
+
+}  // namespace sluice::cache_cli

@@ -1,0 +1,206 @@
+// sluice cache exec
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+
+#include "base/size.h"
+#include "base/utf8.h"
+#include "child.h"
+#include "localcache/memo.h"
+#include "shared_commands.h"
+
+namespace sluice::cache_cli {
+
+namespace {
+
+using localcache::Access;
+using localcache::Memo;
+using localcache::MemoResult;
+
+int own_failure(const Session& session, const Error& error) {
+  session.messages().error(error.message);
+  return kOwnFailure;
+}
+
+Result<std::string> result_key(const Session& session) {
+  const Invocation& invocation = session.invocation();
+  char here[PATH_MAX];
+  if (::getcwd(here, sizeof here) == nullptr) {
+    return std::unexpected(system_error(errno, "find the current folder"));
+  }
+  localcache::MemoInput input{
+      .arguments = {invocation.arguments().begin(), invocation.arguments().end()},
+      .working_directory = here,
+      .environment = {},
+      .files = invocation.values("key-file")};
+  for (const std::string& name : invocation.values("key-env")) {
+    input.environment.emplace_back(name, session.variable(name));
+  }
+  return localcache::memo_key(input);
+}
+
+localcache::MemoOptions memo_options(const Session& session) {
+  const Invocation& invocation = session.invocation();
+  localcache::MemoOptions options;
+  options.ttl = invocation.duration("ttl").value_or(options.ttl);
+  options.stale = invocation.duration("stale").value_or(options.stale);
+  options.discard_failures = invocation.on("discard-failures");
+  options.tags = invocation.values("tag");
+  options.lock_wait = session.lock_wait();
+  options.command = "cache exec";
+  for (const std::string& word : invocation.arguments()) options.command += " " + word;
+  options.command = truncated_to_width(printable(options.command), 200);
+  if (session.deadline()) {
+    options.wait = std::max(std::chrono::ceil<std::chrono::milliseconds>(
+                                *session.deadline() - std::chrono::steady_clock::now()),
+                            std::chrono::milliseconds(0));
+  }
+  return options;
+}
+
+// Runs the command, and keeps what it says while that is not too long.
+class Runner {
+ public:
+  Runner(const Session& session, bool pass_through)
+      : session_(session),
+        pass_through_(pass_through),
+        most_(session.invocation().size("max-output").value_or(0)) {}
+
+  // An error: there is nothing to be stored. How the command ended is in `end` then, too.
+  Result<MemoResult> run() {
+    end_ = run_child(
+        {.words = session_.invocation().arguments(),
+         .umask = session_.umask(),
+         .on_output = [this](Stream stream, std::string_view bytes) { keep(stream, bytes); },
+         .pass_through = pass_through_,
+         .deadline = session_.deadline()});
+    ran_ = true;
+    if (!end_.failure.empty()) {
+      return fail(ErrorCode::io, "{}", end_.failure);
+    }
+    if (end_.past_deadline) return fail(ErrorCode::deadline, "the --deadline is over");
+    if (end_.disturbed) return fail(ErrorCode::interrupted, "the command was interrupted");
+    if (too_long_) {
+      return fail(ErrorCode::too_large, "the command wrote more than {} (--max-output)",
+                  format_bytes(most_));
+    }
+    return MemoResult{.exit_code = end_.code,
+                      .output = std::move(output_),
+                      .errors = std::move(errors_),
+                      .took = std::chrono::ceil<std::chrono::milliseconds>(end_.took)};
+  }
+
+  [[nodiscard]] bool ran() const { return ran_; }
+  [[nodiscard]] const ChildEnd& end() const { return end_; }
+
+ private:
+  void keep(Stream stream, std::string_view bytes) {
+    if (too_long_) return;
+    if (output_.size() + errors_.size() + bytes.size() > most_) {
+      too_long_ = true;
+      output_ = {};
+      errors_ = {};
+      return;
+    }
+    (stream == Stream::output ? output_ : errors_) += bytes;
+  }
+
+  const Session& session_;
+  bool pass_through_;
+  std::uint64_t most_;
+  std::string output_;
+  std::string errors_;
+  bool too_long_ = false;
+  bool ran_ = false;
+  ChildEnd end_;
+};
+
+// Gives out a stored result.
+int replay(const Session& session, const MemoResult& result) {
+  write_errors(result.errors);
+  if (const auto written = write_output(result.output); !written) {
+    return own_failure(session, written.error());
+  }
+  return result.exit_code;
+}
+
+// Computes the result anew in a process of its own, which nobody waits for: it holds nothing of the
+// caller's open. The session's cache must not be open: SQLite must
+// not be taken across a fork.
+void refresh_in_background(Session& session, const std::string& key) {
+  const pid_t child = ::fork();
+  if (child != 0) return;  // no process: the next caller tries again
+  ::setsid();
+  const int nothing = ::open("/dev/null", O_RDWR);
+  for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    ::dup2(nothing, standard);
+  }
+  ::close_range(STDERR_FILENO + 1, ~0U, 0);
+  if (const auto cache = session.open(Access::write)) {
+    Runner runner(session, false);
+    Memo memo(**cache, memo_options(session));
+    static_cast<void>(memo.refresh(key, [&] { return runner.run(); }));
+  }
+  std::_Exit(0);
+}
+
+// The stored result, if there is one that can be given out. As Memo::find, for a process that needs
+// nothing else.
+Result<std::optional<Memo::Found>> find(const Session& session, const std::string& key) {
+  auto entry =
+      localcache::Cache::get_once(session.location(), key, {}, session.options(Access::read));
+  if (!entry) return std::unexpected(entry.error());
+  if (!*entry) return std::nullopt;
+  const auto bytes = (*entry)->value.rest();
+  if (!bytes) return std::unexpected(bytes.error());
+  auto result = localcache::decode_memo(*bytes);
+  if (!result) return std::nullopt;  // somebody stored something else there
+  const auto how = localcache::freshness(*result, std::chrono::system_clock::now());
+  if (how == localcache::Freshness::expired) return std::nullopt;
+  return Memo::Found{std::move(*result), how};
+}
+
+int compute(Session& session, const std::string& key) {
+  const auto cache = session.open(Access::write);
+  if (!cache) return own_failure(session, cache.error());
+  Runner runner(session, true);
+  Memo memo(**cache, memo_options(session));
+  const auto got = memo.get(key, [&] { return runner.run(); });
+  if (!runner.ran()) return got ? replay(session, got->result) : own_failure(session, got.error());
+  if (!got && !runner.end().failure.empty()) {
+    session.messages().error(got.error().message);
+    return runner.end().code;
+  }
+  if (!got && runner.end().past_deadline) return own_failure(session, got.error());
+  if (!got) {
+    session.messages().detail(fmt::format("the result was not kept: {}", got.error().message));
+  } else if (got->not_stored) {
+    session.messages().warn(fmt::format("the result was not kept: {}", got->not_stored->message));
+  }
+  return runner.end().code;
+}
+
+}  // namespace
+
+int run_exec(Session& session) {
+  const auto began = std::chrono::steady_clock::now();
+  const auto key = result_key(session);
+  if (!key) return own_failure(session, key.error());
+  auto found = find(session, *key);
+  // A damaged cache is said by what follows.
+  if (found && *found) {
+    const bool stale = (*found)->freshness == localcache::Freshness::stale;
+    session.messages().detail(stale ? "a stale result" : "a stored result");
+    session.record(localcache::Timed::exec, std::chrono::steady_clock::now() - began);
+    if (stale) refresh_in_background(session, *key);
+    return replay(session, (*found)->result);
+  }
+  const int code = compute(session, *key);
+  session.record(localcache::Timed::exec, std::chrono::steady_clock::now() - began);
+  return code;
+}
+
+}  // namespace sluice::cache_cli

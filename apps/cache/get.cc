@@ -1,0 +1,70 @@
+// sluice cache get
+#include "base/json_text.h"
+#include "base/timestamp.h"
+#include "base/utf8.h"
+#include "json_field.h"
+#include "shared_commands.h"
+
+namespace sluice::cache_cli {
+
+namespace {
+
+using localcache::Access;
+using localcache::Entry;
+
+Result<> write_bare(Entry& entry) {
+  for (;;) {
+    const auto piece = entry.value.next();
+    if (!piece) return std::unexpected(piece.error());
+    if (piece->empty()) return {};
+    if (auto written = write_output(*piece); !written) return written;
+  }
+}
+
+std::string time_text(localcache::TimePoint time) {
+  return format_timestamp(
+      std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count());
+}
+
+// {"key":…,"value":…} with what else is known. Needs the whole value in memory, twice.
+Result<> write_json(Entry& entry) {
+  const auto value = entry.value.rest();
+  if (!value) return std::unexpected(value.error());
+  std::string out = "{";
+  append_json_field(out, "key", entry.info.key);
+  out += ',';
+  append_json_field(out, "value", *value);
+  out += fmt::format(R"(,"created":"{}")", time_text(entry.info.created));
+  if (entry.info.expires) out += fmt::format(R"(,"expires":"{}")", time_text(*entry.info.expires));
+  out += fmt::format(R"(,"stale":{},"hits":{},"cost_ms":{},"tags":[)", entry.info.stale,
+                     entry.info.hits, entry.info.cost.count());
+  for (const std::string& tag : entry.info.tags) {
+    if (!out.ends_with('[')) out += ',';
+    append_json_string(out, is_utf8(tag) ? tag : printable(tag));
+  }
+  return write_output(out + "]}\n");
+}
+
+}  // namespace
+
+int run_get(Session& session) {
+  end_at_deadline(session);
+  const Invocation& invocation = session.invocation();
+  const std::string& key = invocation.arguments().front();
+  auto entry = localcache::Cache::get_once(
+      session.location(), key,
+      {.stale_ok = invocation.on("stale-ok"), .max_age = invocation.duration("max-age")},
+      session.options(Access::read));
+  if (!entry) return session.report(entry.error());
+  if (!*entry) {
+    // A miss is an ordinary answer: scripts see it by the exit code.
+    session.messages().detail(fmt::format("the cache namespace {} has no entry \"{}\"",
+                                          printable(session.location().name), printable(key)));
+    return static_cast<int>(ExitCode::not_found);
+  }
+  const auto written = session.json() ? write_json(**entry) : write_bare(**entry);
+  if (!written) return session.report(written.error());
+  return 0;
+}
+
+}  // namespace sluice::cache_cli

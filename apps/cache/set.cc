@@ -1,0 +1,101 @@
+// sluice cache set
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "base/utf8.h"
+#include "shared_commands.h"
+
+namespace sluice::cache_cli {
+
+namespace {
+
+using localcache::Access;
+using localcache::Cache;
+using localcache::SetOptions;
+
+constexpr std::size_t kPiece = std::size_t{1} << 20;
+
+// Stores what comes from a descriptor, a piece at a time.
+Result<> set_from(Cache& cache, std::string_view key, int descriptor, const std::string& name,
+                  const SetOptions& options) {
+  struct stat status{};
+  std::optional<std::uint64_t> size;
+  if (::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) {
+    const off_t at = ::lseek(descriptor, 0, SEEK_CUR);
+    if (at >= 0 && at <= status.st_size) size = static_cast<std::uint64_t>(status.st_size - at);
+  }
+  const auto buffer = std::make_unique_for_overwrite<char[]>(kPiece);
+  const auto next = [&]() -> Result<std::string_view> {
+    for (;;) {
+      const ssize_t got = ::read(descriptor, buffer.get(), kPiece);
+      if (got >= 0) return std::string_view(buffer.get(), static_cast<std::size_t>(got));
+      if (errno != EINTR) {
+        return std::unexpected(system_error(errno, fmt::format("read {}", name)));
+      }
+    }
+  };
+  return cache.set_from(key, next, options, size);
+}
+
+Result<> set(Session& session, const SetOptions& options) {
+  const Invocation& invocation = session.invocation();
+  const auto arguments = invocation.arguments();
+  const std::string& key = arguments.front();
+  const auto file = invocation.value("file");
+  if (file && arguments.size() > 1) {
+    return fail(ErrorCode::invalid_argument,
+                "the value is given twice, as an argument and by --file. Leave one out.");
+  }
+  int descriptor = STDIN_FILENO;
+  if (file && *file != "-") {
+    descriptor = ::open(file->c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+      Error error = system_error(errno, fmt::format("open {}", *file));
+      error.code = ErrorCode::io;  // "not found" is said of entries
+      return std::unexpected(std::move(error));
+    }
+  }
+  if (session.dry_run()) {
+    session.messages().say(
+        fmt::format("would store \"{}\" in the cache namespace {}; nothing was changed",
+                    printable(key), printable(session.location().name)));
+    return {};
+  }
+  const auto cache = session.open(Access::write);
+  if (!cache) return std::unexpected(cache.error());
+  if (!file && arguments.size() > 1 && arguments[1] != "-") {
+    return (*cache)->set(key, arguments[1], options);
+  }
+  return set_from(**cache, key, descriptor,
+                  descriptor == STDIN_FILENO ? "the value from stdin" : *file, options);
+}
+
+}  // namespace
+
+int run_set(Session& session) {
+  end_at_deadline(session);
+  const Invocation& invocation = session.invocation();
+  SetOptions options{.ttl = invocation.duration("ttl"), .tags = invocation.values("tag")};
+  if (options.ttl && options.ttl->count() == 0) {
+    return session.report({ErrorCode::invalid_argument, Retry::never, std::nullopt,
+                           "--ttl must be more than 0. Leave it out for an entry that does not "
+                           "expire."});
+  }
+  if (const auto cost = invocation.count("cost")) {
+    // A century; more would not fit where costs are added up.
+    constexpr std::uint64_t kMost = 3'155'760'000'000;
+    if (*cost > kMost) {
+      return session.report({ErrorCode::invalid_argument, Retry::never, std::nullopt,
+                             fmt::format("--cost: {} ms is more than a century.", *cost)});
+    }
+    options.cost = localcache::Milliseconds(*cost);
+  }
+  if (const auto done = set(session, options); !done) return session.report(done.error());
+  return 0;
+}
+
+}  // namespace sluice::cache_cli

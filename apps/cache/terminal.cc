@@ -1,0 +1,92 @@
+#include "terminal.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+
+namespace sluice::cache_cli {
+
+namespace {
+
+// 0, or the errno of what went wrong.
+int write_fully(int descriptor, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t wrote = ::write(descriptor, bytes.data(), bytes.size());
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return errno;
+    bytes.remove_prefix(static_cast<std::size_t>(wrote));
+  }
+  return 0;
+}
+
+void write_line(std::string_view color, std::string_view before, std::string_view sentence) {
+  std::string line(color);
+  line += before;
+  line += sentence;
+  if (!color.empty()) line += "\x1b[0m";
+  line += '\n';
+  // Nobody reads what cannot be written here.
+  static_cast<void>(write_fully(STDERR_FILENO, line));
+}
+
+}  // namespace
+
+void open_standard_descriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF) {
+      // The wrong way round, so that using it fails.
+      static_cast<void>(::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY));
+    }
+  }
+}
+
+Result<> write_output(std::string_view bytes) {
+  const int error = write_fully(STDOUT_FILENO, bytes);
+  if (error == 0) return {};
+  if (error == EPIPE) die_of_broken_pipe();
+  return std::unexpected(system_error(error, "write to stdout"));
+}
+
+void write_errors(std::string_view bytes) {
+  // Nobody could be told.
+  static_cast<void>(write_fully(STDERR_FILENO, bytes));
+}
+
+void die_of_broken_pipe() {
+  std::signal(SIGPIPE, SIG_DFL);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGPIPE);
+  sigprocmask(SIG_UNBLOCK, &set, nullptr);
+  std::raise(SIGPIPE);
+  std::_Exit(static_cast<int>(ExitCode::failed));
+}
+
+Messages::Messages(const Invocation& invocation, const Getenv& environment)
+    : quiet_(invocation.on("quiet")), verbose_(invocation.on("verbose")) {
+  const std::string color = invocation.value("color").value_or("auto");
+  // no-color.org: set and not empty.
+  colored_ = color == "always" || (color == "auto" && ::isatty(STDERR_FILENO) == 1 &&
+                                   environment("NO_COLOR").value_or("").empty());
+}
+
+void Messages::say(std::string_view sentence) const {
+  if (!quiet_) write_line("", "", sentence);
+}
+
+void Messages::detail(std::string_view sentence) const {
+  if (verbose_) write_line("", "", sentence);
+}
+
+void Messages::warn(std::string_view sentence) const {
+  write_line(colored_ ? "\x1b[33m" : "", "sluice: ", sentence);
+}
+
+void Messages::error(std::string_view sentence) const {
+  write_line(colored_ ? "\x1b[31m" : "", "sluice: ", sentence);
+}
+
+}  // namespace sluice::cache_cli

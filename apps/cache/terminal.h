@@ -1,0 +1,43 @@
+// What a cache command writes: results to stdout, everything else to stderr.
+#pragma once
+
+#include <string_view>
+
+#include "base/error.h"
+#include "base/invocation.h"
+
+namespace sluice::cache_cli {
+
+// Gives descriptors 0, 1 and 2 to /dev/null where they are closed: the next file that is opened
+// would get one of them, and results would be written into it.
+void open_standard_descriptors();
+
+// Writes to stdout. A reader that has gone away ends the program as SIGPIPE would, without a word.
+Result<> write_output(std::string_view bytes);
+// Writes what another program has written to its stderr to ours.
+void write_errors(std::string_view bytes);
+
+// Ends the program as SIGPIPE would.
+[[noreturn]] void die_of_broken_pipe();
+
+// Messages for people, on stderr, as --quiet, --verbose, --color and NO_COLOR want them.
+class Messages {
+ public:
+  Messages(const Invocation& invocation, const Getenv& environment);
+
+  // Unless --quiet is given.
+  void say(std::string_view sentence) const;
+  // Only with --verbose.
+  void detail(std::string_view sentence) const;
+  // Something went wrong, and the command goes on.
+  void warn(std::string_view sentence) const;
+  // "sluice: …".
+  void error(std::string_view sentence) const;
+
+ private:
+  bool quiet_;
+  bool verbose_;
+  bool colored_;
+};
+
+}  // namespace sluice::cache_cli

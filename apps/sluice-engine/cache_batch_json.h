@@ -1,0 +1,40 @@
+// JsonFormat: batches of cache operations as JSON lines.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "batch.h"
+
+namespace sluice::cli {
+
+// {"op":"set|get|delete","key":…,"key_base64"?,"value"?,"base64"?,"ttl"?,"tags"?}, one a line; a
+// ttl is a number of seconds or a duration ("5m"). Answers are a line each, in order:
+// {"op","key","ok":true}, for a get {"op","key","ok":true,"found",…,"value"?,"base64"?}, for what
+// failed {"op"?,"key"?,"ok":false,"code","error"}. A line that cannot be understood is answered so,
+// and the next one is read. Empty lines are passed over.
+class JsonFormat : public cache_cli::BatchFormat {
+ public:
+  // Reads from this descriptor, which stays open.
+  explicit JsonFormat(int descriptor) : descriptor_(descriptor) {}
+  Result<std::optional<cache_cli::BatchOperation>> next() override;
+  bool append(std::string& out, const cache_cli::BatchOperation& operation,
+              localcache::Answer& answer) override;
+
+ private:
+  // The next line without its end; nothing at the end. Valid until the next call.
+  Result<std::optional<std::string_view>> line();
+
+  int descriptor_;
+  std::string buffer_;
+  std::size_t at_ = 0;  // how much of it has been read
+  bool ended_ = false;
+  std::uint64_t lines_ = 0;
+};
+
+// One line, understood. What is wrong with it is in `refused`.
+cache_cli::BatchOperation parse_batch_line(std::string_view line, std::uint64_t number);
+
+}  // namespace sluice::cli

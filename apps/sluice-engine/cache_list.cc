@@ -1,0 +1,161 @@
+// sluice cache list
+#include <algorithm>
+
+#include "base/duration.h"
+#include "base/json_text.h"
+#include "base/size.h"
+#include "base/timestamp.h"
+#include "base/utf8.h"
+#include "cache_command.h"
+#include "json_field.h"
+#include "localcache/location.h"
+#include "size_text.h"
+#include "table.h"
+
+namespace sluice::cli {
+
+namespace {
+
+using cache_cli::Session;
+using localcache::Access;
+using localcache::EntryInfo;
+using localcache::TimePoint;
+
+constexpr std::size_t kFlushAt = std::size_t{64} << 10;
+
+std::string time_text(TimePoint time) {
+  return format_timestamp(
+      std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count());
+}
+
+std::string json_line(const EntryInfo& info) {
+  std::string out = "{";
+  cache_cli::append_json_field(out, "key", info.key);
+  out += fmt::format(R"(,"bytes":{},"created":"{}")", info.value_bytes, time_text(info.created));
+  if (info.expires) out += fmt::format(R"(,"expires":"{}")", time_text(*info.expires));
+  out += fmt::format(R"(,"stale":{},"used":"{}","hits":{},"cost_ms":{},"tags":[)", info.stale,
+                     time_text(info.used), info.hits, info.cost.count());
+  for (const std::string& tag : info.tags) {
+    if (!out.ends_with('[')) out += ',';
+    append_json_string(out, is_utf8(tag) ? tag : printable(tag));
+  }
+  return out + "]}\n";
+}
+
+void add_row(Table& table, const EntryInfo& info, TimePoint now) {
+  std::string tags;
+  for (const std::string& tag : info.tags) tags += (tags.empty() ? "" : ", ") + tag;
+  table.add({info.key, format_count(info.value_bytes), format_elapsed(now - info.created),
+             !info.expires ? "never"
+             : info.stale  ? "expired"
+                           : format_elapsed(*info.expires - now),
+             format_count(info.hits), tags});
+}
+
+// Writes entries while they come.
+class Lister {
+ public:
+  Lister(Context& context, Session& session) : session_(session) {
+    const Invocation& invocation = session.invocation();
+    json_ = session.json();
+    long_ = invocation.on("long") && !json_;
+    end_ = invocation.on("null") ? '\0' : '\n';
+    for_terminal_ = context.console.stdout_is_terminal() && !invocation.on("null");
+    most_ = invocation.count("limit");
+    tags_ = invocation.values("tag");
+  }
+
+  Result<> run() {
+    const auto cache = session_.open(Access::read);
+    if (!cache) return std::unexpected(cache.error());
+    now_ = (*cache)->now();
+    localcache::Selector selector{.prefix = session_.invocation().value("prefix").value_or(""),
+                                  .tag = std::nullopt,
+                                  .matches = nullptr};
+    if (tags_.size() == 1) selector.tag = tags_[0];
+    if (const auto pattern = session_.invocation().value("pattern")) {
+      auto matcher = session_.engine().compile_pattern(*pattern);
+      if (!matcher) return std::unexpected(matcher.error());
+      selector.matches = std::move(*matcher);
+    }
+    auto listed = (*cache)->list(selector, [this](const EntryInfo& info) { return take(info); });
+    if (!listed) return listed;
+    if (!written_) return written_;
+    return cache_cli::write_output(long_ ? table_.text() : out_);
+  }
+
+ private:
+  bool take(const EntryInfo& info) {
+    if (most_ && taken_ >= *most_) return false;
+    if (tags_.size() > 1 && std::ranges::find_first_of(info.tags, tags_) == info.tags.end()) {
+      return true;
+    }
+    ++taken_;
+    if (long_) {
+      add_row(table_, info, now_);
+      return true;
+    }
+    if (json_) {
+      out_ += json_line(info);
+    } else {
+      out_ += for_terminal_ ? printable(info.key) : info.key;
+      out_ += end_;
+    }
+    if (out_.size() < kFlushAt) return true;
+    written_ = cache_cli::write_output(out_);
+    out_.clear();
+    return written_.has_value();
+  }
+
+  Session& session_;
+  bool json_ = false;
+  bool long_ = false;
+  char end_ = '\n';
+  bool for_terminal_ = false;
+  std::optional<std::uint64_t> most_;
+  std::vector<std::string> tags_;
+  TimePoint now_;
+  std::uint64_t taken_ = 0;
+  std::string out_;
+  Result<> written_;
+  Table table_{{{"KEY"},
+                {"BYTES", Table::Align::right},
+                {"AGE", Table::Align::right},
+                {"EXPIRES IN", Table::Align::right},
+                {"HITS", Table::Align::right},
+                {"TAGS"}}};
+};
+
+Result<> list_namespaces(Context& context, Session& session) {
+  const auto names = localcache::list_namespaces(session.location().root);
+  if (!names) return std::unexpected(names.error());
+  const bool nul = session.invocation().on("null");
+  std::string out;
+  for (const std::string& name : *names) {
+    if (session.json()) {
+      localcache::Location location = session.location();
+      location.name = name;
+      auto cache = localcache::Cache::open(location, session.options(Access::read));
+      const auto size =
+          cache ? cache->size() : Result<localcache::Size>(std::unexpected(cache.error()));
+      if (!size) return std::unexpected(size.error());
+      out += cache_cli::size_json(name, *size);
+    } else {
+      const bool safe = nul || !context.console.stdout_is_terminal();
+      out += safe ? name : printable(name);
+      out += nul ? '\0' : '\n';
+    }
+  }
+  return cache_cli::write_output(out);
+}
+
+}  // namespace
+
+int run_cache_list(Context& context, Session& session) {
+  cache_cli::end_at_deadline(session);
+  const auto done = session.invocation().on("namespaces") ? list_namespaces(context, session)
+                                                          : Lister(context, session).run();
+  return done ? 0 : session.report(done.error());
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,230 @@
+// sluice cache limit, gc, verify, repair, clear
+#include <boost/json.hpp>
+
+#include "base/size.h"
+#include "base/utf8.h"
+#include "cache_command.h"
+#include "consent.h"
+#include "size_text.h"
+
+namespace sluice::cli {
+
+namespace {
+
+using cache_cli::Session;
+using localcache::Access;
+using localcache::Cache;
+using localcache::Problem;
+namespace json = boost::json;
+
+std::string entries_text(std::uint64_t entries) {
+  return fmt::format("{} {}", format_count(entries), entries == 1 ? "entry" : "entries");
+}
+
+// The result as JSON on stdout, or as a sentence for people.
+Result<> answer(const Session& session, const json::object& object, std::string_view sentence) {
+  if (session.json()) return cache_cli::write_output(json::serialize(object) + "\n");
+  session.messages().say(sentence);
+  return {};
+}
+
+json::object named(const Session& session) {
+  return {{"namespace", printable(session.location().name)}};
+}
+
+Result<> limit(Session& session) {
+  const Invocation& invocation = session.invocation();
+  const auto bytes = invocation.size("max-size");
+  const auto entries = invocation.count("max-entries");
+  const bool changes = (bytes || entries) && !session.dry_run();
+  const auto cache = session.open(changes ? Access::write : Access::read);
+  if (!cache) return std::unexpected(cache.error());
+  const auto before = (*cache)->size();
+  if (!before) return std::unexpected(before.error());
+  if (changes) {
+    const localcache::Limits limits{.max_bytes = bytes.value_or(before->limits.max_bytes),
+                                    .max_entries = entries.value_or(before->limits.max_entries)};
+    if (auto set = (*cache)->set_limits(limits); !set) return set;
+  } else if (session.dry_run()) {
+    session.messages().say("nothing was changed");
+  }
+  const auto after = (*cache)->size();
+  if (!after) return std::unexpected(after.error());
+  if (after->entries < before->entries) {
+    session.messages().say(
+        fmt::format("{} went, to hold the limit", entries_text(before->entries - after->entries)));
+  }
+  return cache_cli::write_output(session.json()
+                                     ? cache_cli::size_json(session.location().name, *after)
+                                     : cache_cli::size_table(session.location().name, *after));
+}
+
+Result<> gc(Session& session) {
+  if (session.dry_run()) {
+    const auto cache = session.open(Access::read);
+    if (!cache) return std::unexpected(cache.error());
+    std::uint64_t expired = 0;
+    const auto listed = (*cache)->list({}, [&](const localcache::EntryInfo& info) {
+      if (info.stale) ++expired;
+      return true;
+    });
+    if (!listed) return listed;
+    json::object object = named(session);
+    object["would_expire"] = expired;
+    return answer(session, object,
+                  fmt::format("{} would go; nothing was changed", entries_text(expired)));
+  }
+  const auto cache = session.open(Access::write);
+  if (!cache) return std::unexpected(cache.error());
+  const auto collected = (*cache)->gc();
+  if (!collected) return std::unexpected(collected.error());
+  json::object object = named(session);
+  object["expired"] = collected->expired;
+  object["evicted"] = collected->evicted;
+  object["orphans"] = collected->orphans;
+  object["freed_bytes"] = collected->freed_bytes;
+  return answer(
+      session, object,
+      fmt::format("{} had expired, {} evicted, {} files of killed processes removed, {} "
+                  "given back",
+                  entries_text(collected->expired), format_count(collected->evicted),
+                  format_count(collected->orphans), format_bytes(collected->freed_bytes)));
+}
+
+std::string_view name(Problem::Kind kind) {
+  switch (kind) {
+    case Problem::Kind::database:
+      return "database";
+    case Problem::Kind::content:
+      return "content";
+    case Problem::Kind::lost_value:
+      return "lost_value";
+    case Problem::Kind::count:
+      return "count";
+    case Problem::Kind::tags:
+      return "tags";
+    case Problem::Kind::orphan_file:
+      return "orphan_file";
+  }
+  return "database";
+}
+
+// True: all is intact. A file that no entry names is no damage: `gc` removes it.
+Result<bool> verify(Session& session) {
+  const auto cache = session.open(Access::read);
+  if (!cache) return std::unexpected(cache.error());
+  const auto verified = (*cache)->verify();
+  if (!verified) return std::unexpected(verified.error());
+  std::uint64_t orphans = 0;
+  json::array problems;
+  std::string lines;
+  for (const Problem& problem : verified->problems) {
+    if (problem.kind == Problem::Kind::orphan_file) ++orphans;
+    const std::string text = printable(problem.text);
+    problems.push_back({{"kind", name(problem.kind)}, {"text", text}});
+    lines += text + "\n";
+  }
+  const std::uint64_t damage = verified->problem_count - orphans;
+  json::object object = named(session);
+  object["entries"] = verified->entries;
+  object["bytes"] = verified->bytes;
+  object["intact"] = damage == 0;
+  object["problem_count"] = verified->problem_count;
+  object["problems"] = std::move(problems);
+  const auto written =
+      cache_cli::write_output(session.json() ? json::serialize(object) + "\n" : lines);
+  if (!written) return std::unexpected(written.error());
+  const std::string content =
+      fmt::format("{}, {}", entries_text(verified->entries), format_bytes(verified->bytes));
+  if (damage == 0) {
+    session.messages().say(
+        fmt::format("{}: all intact{}", content,
+                    orphans > 0 ? "; `sluice cache gc` removes the files that nobody needs" : ""));
+  } else {
+    session.messages().error(fmt::format(
+        "{}, and {} damaged. `sluice cache repair` keeps what is intact.", content,
+        damage == 1 ? "one thing is" : fmt::format("{} things are", format_count(damage))));
+  }
+  return damage == 0;
+}
+
+Result<> repair(Session& session) {
+  const auto repaired = Cache::repair(session.location(), session.options(Access::write));
+  if (!repaired) return std::unexpected(repaired.error());
+  json::object object = named(session);
+  object["kept"] = repaired->kept;
+  object["dropped"] = repaired->dropped;
+  object["rebuilt"] = repaired->rebuilt;
+  if (!repaired->saved_as.empty()) object["saved_as"] = printable(repaired->saved_as);
+  std::string sentence = fmt::format("{} kept, {} dropped", entries_text(repaired->kept),
+                                     format_count(repaired->dropped));
+  if (repaired->rebuilt) {
+    sentence += fmt::format("; the database was made anew, and the damaged one is {}",
+                            printable(repaired->saved_as));
+  }
+  return answer(session, object, sentence);
+}
+
+Result<> clear(Context& context, Session& session) {
+  const std::string where = printable(session.location().name);
+  const auto ask = must_ask(context, session.invocation(), "`sluice cache clear`");
+  if (!ask) return std::unexpected(ask.error());
+  if (*ask || session.dry_run()) {
+    const auto cache = session.open(Access::read);
+    if (!cache) return std::unexpected(cache.error());
+    const auto size = (*cache)->size();
+    if (!size) return std::unexpected(size.error());
+    if (session.dry_run()) {
+      json::object object = named(session);
+      object["would_delete"] = size->entries;
+      return answer(session, object,
+                    fmt::format("would delete {} from the cache namespace {}; "
+                                "nothing was changed",
+                                entries_text(size->entries), where));
+    }
+    const auto sure = session.engine().confirm(
+        fmt::format("Delete {} from the cache namespace {}?", entries_text(size->entries), where));
+    if (!sure) return sure;
+  }
+  const auto cache = session.open(Access::write);
+  if (!cache) return std::unexpected(cache.error());
+  const auto entries = (*cache)->clear();
+  if (!entries) return std::unexpected(entries.error());
+  json::object object = named(session);
+  object["deleted"] = *entries;
+  return answer(
+      session, object,
+      fmt::format("deleted {} from the cache namespace {}", entries_text(*entries), where));
+}
+
+int finish(const Session& session, const Result<>& done) {
+  return done ? 0 : session.report(done.error());
+}
+
+}  // namespace
+
+int run_cache_limit(Context&, Session& session) {
+  return finish(session, limit(session));
+}
+
+int run_cache_gc(Context&, Session& session) {
+  return finish(session, gc(session));
+}
+
+int run_cache_verify(Context&, Session& session) {
+  const auto intact = verify(session);
+  if (!intact) return session.report(intact.error());
+  return static_cast<int>(*intact ? ExitCode::done : ExitCode::failed);
+}
+
+int run_cache_repair(Context& context, Session& session) {
+  // What repair would find is what verify finds.
+  if (session.dry_run()) return run_cache_verify(context, session);
+  return finish(session, repair(session));
+}
+
+int run_cache_clear(Context& context, Session& session) {
+  return finish(session, clear(context, session));
+}
+
+}  // namespace sluice::cli

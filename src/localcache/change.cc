@@ -1,0 +1,331 @@
+#include "localcache/change.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace sluice::localcache {
+
+namespace {
+
+// Values up to this size are compressed in one piece.
+constexpr std::size_t kLargestWhole = std::size_t{1} << 20;
+
+Error no_room(std::string_view key, const Limits& limits) {
+  return Error{
+      ErrorCode::too_large, Retry::never, std::nullopt,
+      fmt::format("the entry {} is larger than the cache may be ({} bytes). Raise the limit "
+                  "with `sluice cache limit --max-size`.",
+                  quoted(key), limits.max_bytes)};
+}
+
+bool fits(std::string_view key, std::uint64_t value_bytes, const Limits& limits) {
+  return key.size() <= limits.max_bytes && value_bytes <= limits.max_bytes - key.size();
+}
+
+bool exceeds(std::uint64_t entries, std::uint64_t bytes, const Limits& limits) {
+  return bytes > limits.max_bytes || (limits.max_entries > 0 && entries > limits.max_entries);
+}
+
+Content whole(OpenCache& open, std::string_view value) {
+  Content content{.value_bytes = value.size(), .stored = value};
+  if (const auto compressed = open.codec.compress(value)) {
+    content.form = Form::compressed;
+    content.stored = *compressed;
+  }
+  content.stored_hash = content_hash(content.stored);
+  return content;
+}
+
+Result<Content> in_file(OpenCache& open, const Cache::Pieces& next) {
+  auto file = NewValueFile::write(open.location.values(), open.file_mode(), next,
+                                  open.options.sync != Sync::off);
+  if (!file) return std::unexpected(file.error());
+  const ValueFileHeader& header = file->header();
+  return Content{.form = header.form,
+                 .value_bytes = header.value_bytes,
+                 .stored_hash = header.stored_hash,
+                 .file = std::move(*file)};
+}
+
+}  // namespace
+
+Result<> check_options(const SetOptions& options) {
+  if (options.ttl && options.ttl->count() <= 0) {
+    return fail(ErrorCode::invalid_argument,
+                "a time to live of {} ms is none. Name a longer one, or none at all.",
+                options.ttl->count());
+  }
+  if (options.tags.size() > kMostTags) {
+    return fail(ErrorCode::invalid_argument, "{} tags for an entry are too many; {} are the most.",
+                options.tags.size(), kMostTags);
+  }
+  for (const std::string& tag : options.tags) {
+    if (tag.empty() || tag.size() > kLongestTag || tag.find('\0') != std::string::npos) {
+      return fail(ErrorCode::invalid_argument,
+                  "the tag {} cannot be one: it needs 1 to {} bytes, none of them NUL.",
+                  quoted(tag), kLongestTag);
+    }
+  }
+  return {};
+}
+
+Result<Content> prepare(OpenCache& open, std::string_view key, std::string_view value,
+                        const Limits& limits) {
+  if (!fits(key, value.size(), limits)) return std::unexpected(no_room(key, limits));
+  if (value.size() <= kLargestWhole) {
+    Content content = whole(open, value);
+    if (content.stored.size() <= kLargestInline) return content;
+  }
+  bool given = false;
+  return in_file(open, [&]() -> Result<std::string_view> {
+    return std::exchange(given, true) ? std::string_view() : value;
+  });
+}
+
+Result<Content> prepare(OpenCache& open, std::string_view key, const Cache::Pieces& next,
+                        const Limits& limits, std::string& buffer) {
+  buffer.clear();
+  bool ended = false;
+  while (!ended && buffer.size() <= kLargestWhole) {
+    const auto piece = next();
+    if (!piece) return std::unexpected(piece.error());
+    ended = piece->empty();
+    buffer += *piece;
+    if (!fits(key, buffer.size(), limits)) return std::unexpected(no_room(key, limits));
+  }
+  if (ended) return prepare(open, key, std::string_view(buffer), limits);
+  bool given = false;
+  std::uint64_t bytes = buffer.size();
+  return in_file(open, [&]() -> Result<std::string_view> {
+    if (!std::exchange(given, true)) return std::string_view(buffer);
+    auto piece = next();
+    if (piece) bytes += piece->size();
+    if (!fits(key, bytes, limits)) return std::unexpected(no_room(key, limits));
+    return piece;
+  });
+}
+
+Result<Change> Change::begin(OpenCache& open) {
+  auto transaction = sqlite::Transaction::begin(*open.database);
+  if (!transaction) return std::unexpected(transaction.error());
+  const auto totals = open.totals();
+  if (!totals) return std::unexpected(totals.error());
+  return Change(open, std::move(*transaction), *totals);
+}
+
+double Change::priority(const Row& row) const {
+  return policy_.priority(
+      {.frequency = row.hits + 1, .cost = static_cast<double>(row.cost), .size = row.bytes()});
+}
+
+Result<bool> Change::fold_into(Row& row) {
+  if (open_->statistics == nullptr) return false;
+  const auto hits = open_->statistics->take_hits(static_cast<std::uint64_t>(row.id));
+  if (!hits || !Statistics::same_check(hits->check, hit_check(row.key))) return false;
+  row.hits += hits->times;
+  row.used = std::max(row.used, to_milliseconds(hits->last));
+  row.priority = priority(row);
+  if (auto touched = table_->touch(row); !touched) return std::unexpected(touched.error());
+  return true;
+}
+
+Result<> Change::take_out(const Row& row) {
+  if (!row.tags.empty()) {
+    if (auto removed = table_->remove_tags(row.id, row.tags); !removed) return removed;
+  }
+  if (row.in_file()) {
+    old_files_.push_back(row.file);
+    totals_.file_bytes -= std::min(totals_.file_bytes, row.file_bytes);
+  }
+  totals_.entries -= std::min<std::uint64_t>(totals_.entries, 1);
+  totals_.bytes -= std::min(totals_.bytes, row.bytes());
+  return {};
+}
+
+Result<std::optional<Row>> Change::evict(std::int64_t but) {
+  auto row = table_->first_expired(now_, but);
+  if (!row) return row;
+  if (*row) {
+    ++expired_;
+  } else {
+    for (;;) {
+      row = table_->least(but);
+      if (!row || !*row) return row;
+      // What was read since the last write is worth more than its row says.
+      const auto folded = fold_into(**row);
+      if (!folded) return std::unexpected(folded.error());
+      if (!*folded) break;
+    }
+    policy_.evicted((*row)->priority);
+    totals_.inflation = policy_.inflation();
+    ++evicted_;
+  }
+  if (auto taken = take_out(**row); !taken) return std::unexpected(taken.error());
+  return row;
+}
+
+Result<Stored> Change::set(std::string_view key, Content& content, const SetOptions& options,
+                           std::size_t most_evicted) {
+  const Limits& limits = totals_.limits;
+  if (!fits(key, content.value_bytes, limits)) return std::unexpected(no_room(key, limits));
+  auto old = table_->find(key);
+  if (!old) return std::unexpected(old.error());
+  const std::uint64_t old_entries = *old ? 1 : 0;
+  const std::uint64_t old_bytes = *old ? (*old)->bytes() : 0;
+  Row row{.id = *old ? (*old)->id : 0, .key = std::string(key)};
+
+  const std::uint64_t bytes = key.size() + content.value_bytes;
+  for (std::size_t evicted = 0;
+       exceeds(totals_.entries - old_entries + 1, totals_.bytes - old_bytes + bytes, limits);
+       ++evicted) {
+    if (evicted == most_evicted) {
+      if (!*old && row.id != 0) {
+        if (auto erased = table_->erase(row.id); !erased) return std::unexpected(erased.error());
+      }
+      return Stored::again;
+    }
+    const auto gone = evict(row.id);
+    if (!gone) return std::unexpected(gone.error());
+    if (!*gone) {
+      return fail(ErrorCode::corrupt, Retry::fatal,
+                  "{} is damaged: its totals do not fit its entries.", open_->location.database());
+    }
+    if (row.id == 0) {
+      row.id = (*gone)->id;  // it is overwritten below, and until then it is still there
+    } else if (auto erased = table_->erase((*gone)->id); !erased) {
+      return std::unexpected(erased.error());
+    }
+  }
+
+  row.value_bytes = content.value_bytes;
+  row.created = now_;
+  // Compared without adding, which could overflow.
+  if (options.ttl) {
+    row.expires =
+        options.ttl->count() >= kLatestTime - now_ ? kLatestTime : now_ + options.ttl->count();
+  }
+  row.used = now_;
+  row.hits = *old ? (*old)->hits : 0;
+  row.cost = std::max<std::int64_t>(options.cost.count(), 0);
+  row.form = content.form;
+  row.tags = pack_tags(options.tags);
+  row.checksum = entry_checksum(row.sealed(), content.stored_hash);
+  row.priority = priority(row);
+
+  if (*old) {
+    if (auto taken = take_out(**old); !taken) return std::unexpected(taken.error());
+  }
+  std::string column;
+  std::string_view stored = content.stored;
+  if (content.file) {
+    stored = column = file_column(content.file->name(), content.file->file_bytes());
+    totals_.file_bytes += content.file->file_bytes();
+    new_files_.push_back(std::move(*content.file));
+    content.file.reset();
+    // At once, so that the steps of a batch that follow can read it.
+    if (auto published = new_files_.back().publish(); !published) {
+      return std::unexpected(published.error());
+    }
+  }
+  const auto written = row.id != 0 ? table_->update(row, stored) : table_->insert(row, stored);
+  if (!written) return std::unexpected(written.error());
+  if (!row.tags.empty()) {
+    if (auto added = table_->add_tags(row.id, row.tags); !added) {
+      return std::unexpected(added.error());
+    }
+  }
+  ++totals_.entries;
+  totals_.bytes += bytes;
+  return Stored::yes;
+}
+
+Result<bool> Change::erase(std::string_view key) {
+  const auto row = table_->find(key);
+  if (!row) return std::unexpected(row.error());
+  if (!*row) return false;
+  if (auto erased = erase(**row); !erased) return std::unexpected(erased.error());
+  return true;
+}
+
+Result<> Change::erase(const Row& row) {
+  if (auto taken = take_out(row); !taken) return taken;
+  return table_->erase(row.id);
+}
+
+Result<bool> Change::shrink(const Limits& limits, std::size_t most) {
+  for (std::size_t done = 0; exceeds(totals_.entries, totals_.bytes, limits); ++done) {
+    if (done == most) return false;
+    const auto gone = evict(0);
+    if (!gone) return std::unexpected(gone.error());
+    if (!*gone) {
+      return fail(ErrorCode::corrupt, Retry::fatal,
+                  "{} is damaged: its totals do not fit its entries.", open_->location.database());
+    }
+    if (auto erased = table_->erase((*gone)->id); !erased) return std::unexpected(erased.error());
+  }
+  return true;
+}
+
+Result<std::uint64_t> Change::erase_expired(std::size_t most) {
+  for (std::uint64_t done = 0; done < most; ++done) {
+    const auto row = table_->first_expired(now_, 0);
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return done;
+    ++expired_;
+    if (auto erased = erase(**row); !erased) return std::unexpected(erased.error());
+  }
+  return most;
+}
+
+Result<std::uint64_t> Change::fold(std::size_t most, std::size_t places) {
+  std::uint64_t folded = 0;
+  if (open_->statistics == nullptr) return folded;
+  for (const Statistics::Hits& hits : open_->statistics->take_some_hits(most, places)) {
+    auto row = table_->find_id(static_cast<std::int64_t>(hits.id));
+    if (!row) return std::unexpected(row.error());
+    if (!*row || !Statistics::same_check(hits.check, hit_check((*row)->key))) continue;
+    (*row)->hits += hits.times;
+    (*row)->used = std::max((*row)->used, to_milliseconds(hits.last));
+    (*row)->priority = priority(**row);
+    if (auto touched = table_->touch(**row); !touched) return std::unexpected(touched.error());
+    ++folded;
+  }
+  return folded;
+}
+
+Result<> Change::commit() {
+  Result<> done;
+  if (totals_ != before_) done = table_->set_totals(totals_);
+  if (done && !new_files_.empty() && open_->options.sync == Sync::full) {
+    // Their names must not be lost when the entries are not.
+    const Descriptor folder = open_file(open_->location.values(), O_RDONLY | O_DIRECTORY);
+    if (!folder || ::fsync(folder.get()) != 0) {
+      done = std::unexpected(system_error(errno, fmt::format("sync {}", open_->location.values())));
+    }
+  }
+  if (done) done = transaction_.commit();
+  if (!done) return done;
+  for (NewValueFile& file : new_files_) file.keep();
+  for (const std::string& file : old_files_) ::unlink(open_->value_path(file).c_str());
+  open_->written = true;
+  open_->count(Counter::evicted, evicted_);
+  open_->count(Counter::expired, expired_);
+  return {};
+}
+
+Result<> in_steps(OpenCache& open, const std::function<Result<bool>(Change&)>& step) {
+  for (;;) {
+    auto change = Change::begin(open);
+    if (!change) return std::unexpected(open.explain(change.error()));
+    const auto done = step(*change);
+    if (!done) return std::unexpected(open.explain(done.error()));
+    if (auto committed = change->commit(); !committed) {
+      return std::unexpected(open.explain(committed.error()));
+    }
+    if (*done) return {};
+  }
+}
+
+}  // namespace sluice::localcache

@@ -1,0 +1,104 @@
+// Change: one write transaction of a namespace.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "evict/gdsf.h"
+#include "localcache/open_cache.h"
+
+namespace sluice::localcache {
+
+// A value that is ready to be stored.
+struct Content {
+  std::uint32_t form = 0;
+  std::uint64_t value_bytes = 0;
+  std::uint64_t stored_hash = 0;
+  std::string_view stored;           // unless it is in a file
+  std::optional<NewValueFile> file;  // published when the change is committed
+};
+
+// What it takes to be ready: small values are compressed into the codec's buffer, which the next
+// value overwrites; large ones are written to a file. `too_large` for what cannot be stored under
+// `limits`.
+Result<Content> prepare(OpenCache& open, std::string_view key, std::string_view value,
+                        const Limits& limits);
+// The same for a value that comes in pieces. `buffer` keeps a small one.
+Result<Content> prepare(OpenCache& open, std::string_view key, const Cache::Pieces& next,
+                        const Limits& limits, std::string& buffer);
+Result<> check_options(const SetOptions& options);
+
+// Whether there was room for an entry.
+enum class Stored : std::uint8_t {
+  yes,
+  // As much was evicted as one transaction may, and more has to go: commit, and do it again.
+  again,
+};
+
+// Keeps the totals true and the limits held. Without `commit` nothing has happened.
+class Change {
+ public:
+  static Result<Change> begin(OpenCache& open);
+
+  Result<Stored> set(std::string_view key, Content& content, const SetOptions& options,
+                     std::size_t most_evicted);
+  Result<bool> erase(std::string_view key);
+  // A row of this transaction's table.
+  Result<> erase(const Row& row);
+
+  // Evicts entries, `most` at most, until `limits` hold. Returns whether they do.
+  Result<bool> shrink(const Limits& limits, std::size_t most);
+  // Deletes what has expired, `most` at most. Returns how many that were.
+  Result<std::uint64_t> erase_expired(std::size_t most);
+  // Folds pending hits into the rows that they belong to. Returns how many rows that were.
+  Result<std::uint64_t> fold(std::size_t most, std::size_t places);
+
+  [[nodiscard]] Totals& totals() { return totals_; }
+  [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
+
+  Result<> commit();
+
+ private:
+  Change(OpenCache& open, sqlite::Transaction transaction, const Totals& totals)
+      : open_(&open),
+        table_(&*open.table),
+        transaction_(std::move(transaction)),
+        before_(totals),
+        totals_(totals),
+        policy_(totals.inflation),
+        now_(open.now()) {}
+
+  [[nodiscard]] double priority(const Row& row) const;
+  // Takes the next one that has to go out of the totals, tags and files, and leaves its row to be
+  // overwritten or erased. Never the row `but`. Nothing: there is none.
+  Result<std::optional<Row>> evict(std::int64_t but);
+  Result<> take_out(const Row& row);
+  Result<bool> fold_into(Row& row);
+
+  OpenCache* open_;
+  Table* table_;
+  sqlite::Transaction transaction_;
+  Totals before_;
+  Totals totals_;
+  evict::Gdsf policy_;
+  std::int64_t now_;
+  std::uint64_t evicted_ = 0;
+  std::uint64_t expired_ = 0;
+  std::vector<NewValueFile> new_files_;
+  std::vector<std::string> old_files_;
+};
+
+// How many entries one transaction evicts: it keeps everybody's waits short. A value that needs
+// more room makes it in several.
+inline constexpr std::size_t kMostEvicted = 256;
+
+// Runs `step` in one transaction after the other, until it says that it is done. Errors are
+// explained.
+Result<> in_steps(OpenCache& open, const std::function<Result<bool>(Change&)>& step);
+
+}  // namespace sluice::localcache

@@ -1,0 +1,59 @@
+// Descriptors, and what this room does with files.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/error.h"
+
+namespace sluice::localcache {
+
+// Owns a file descriptor.
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(number_, other.number_);
+    return *this;
+  }
+  ~Descriptor() { reset(); }
+  [[nodiscard]] int get() const { return number_; }
+  explicit operator bool() const { return number_ >= 0; }
+  void reset();
+
+ private:
+  int number_ = -1;
+};
+
+// Opens with O_CLOEXEC and O_NOFOLLOW. A file that is made has exactly `mode`, whatever the umask
+// is. Not open: errno says why.
+Descriptor open_file(const std::string& path, int flags, unsigned mode = 0600);
+
+// At the current position; all of it, or an error.
+Result<> write_all(int file, std::string_view path, std::string_view bytes);
+Result<> write_all_at(int file, std::string_view path, std::string_view bytes,
+                      std::uint64_t position);
+// Fills `buffer` as far as the file goes. Returns how much that was.
+Result<std::size_t> read_full(int file, std::string_view path, char* buffer, std::size_t size);
+
+// Whole, for small files. `not_found` if there is none; `too_large` beyond `most` bytes.
+Result<std::string> read_file(const std::string& path, std::size_t most);
+
+// 16 hexadecimal digits that nobody has used.
+std::string random_name();
+
+// An open-file-description lock on some bytes of a file (F_OFD_SETLK): the kernel drops it when the
+// last descriptor of this opening is closed, so when the process dies at the latest.
+enum class RangeLock : std::uint8_t { shared, exclusive, none };
+// False: somebody else holds one that excludes it. An error, if the file system has no locks, is
+// `unsupported`.
+Result<bool> try_lock(int file, RangeLock kind, std::int64_t first = 0, std::int64_t length = 0);
+// Waits in the kernel, for as long as it takes.
+Result<> wait_for_lock(int file, RangeLock kind, std::int64_t first = 0, std::int64_t length = 0);
+
+}  // namespace sluice::localcache

@@ -1,0 +1,142 @@
+#include "localcache/location.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <memory>
+
+namespace sluice::localcache {
+
+namespace {
+
+constexpr std::size_t kLongestName = 200;  // of the 255 that a file name may have
+
+Result<> make_folder(const std::string& path, bool for_group) {
+  const mode_t mode = for_group ? 02770 : 0700;
+  if (::mkdir(path.c_str(), mode) == 0) {
+    // The umask may have taken bits away, and mkdir ignores the one for the group.
+    if (for_group && ::chmod(path.c_str(), mode) != 0) {
+      return std::unexpected(system_error(errno, fmt::format("make {}", path)));
+    }
+    return {};
+  }
+  if (errno != EEXIST) {
+    return std::unexpected(system_error(errno, fmt::format("make {}", path)));
+  }
+  return {};
+}
+
+// The root and all above it. Those above a private cache are made as private ones, too, as the
+// XDG specification asks.
+Result<> make_parents(const std::string& path, bool for_group) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode)) return {};
+    return fail(ErrorCode::io, "{} is not a folder. Name another one.", path);
+  }
+  const std::size_t slash = path.rfind('/');
+  if (slash != std::string::npos && slash > 0) {
+    if (auto made = make_parents(path.substr(0, slash), false); !made) return made;
+  }
+  return make_folder(path, for_group);
+}
+
+}  // namespace
+
+Result<std::string> default_root(std::string_view cache_home, std::string_view home) {
+  if (cache_home.starts_with('/')) return fmt::format("{}/sluice/cache", cache_home);
+  if (home.starts_with('/')) return fmt::format("{}/.cache/sluice/cache", home);
+  return fail(
+      ErrorCode::invalid_argument,
+      "there is no place for the cache: neither XDG_CACHE_HOME nor HOME is an absolute path. "
+      "Set one of them, or name a folder with --dir.");
+}
+
+Result<> check_namespace(std::string_view name) {
+  const auto refuse = [&](std::string_view reason) {
+    return fail(ErrorCode::invalid_argument,
+                "the cache namespace \"{}\" {}. Name one of 1 to {} bytes without a slash, a "
+                "control character, or a dot at its beginning.",
+                name.size() > kLongestName ? name.substr(0, 32) : name, reason, kLongestName);
+  };
+  if (name.empty()) return refuse("is empty");
+  if (name.size() > kLongestName) return refuse("is too long");
+  if (name.front() == '.') return refuse("begins with a dot");
+  for (const char c : name) {
+    if (c == '/') return refuse("holds a slash");
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      return fail(ErrorCode::invalid_argument,
+                  "the cache namespace holds a control character. Name one without.");
+    }
+  }
+  return {};
+}
+
+Result<> make_folders(const Location& location) {
+  if (!location.root.starts_with('/')) {
+    return fail(ErrorCode::invalid_argument,
+                "{} is not an absolute path. Name the cache's folder by one.", location.root);
+  }
+  if (auto checked = check_namespace(location.name); !checked) return checked;
+  if (auto made = make_parents(location.root, location.for_group); !made) return made;
+  const std::string folder = location.folder();
+  if (auto made = make_folder(folder, location.for_group); !made) return made;
+  struct stat status{};
+  if (::lstat(folder.c_str(), &status) != 0) {
+    return std::unexpected(system_error(errno, fmt::format("look at {}", folder)));
+  }
+  if (!S_ISDIR(status.st_mode)) {
+    return fail(ErrorCode::io, "{} is not a folder. Remove it, or name another namespace.", folder);
+  }
+  if (!location.for_group && status.st_uid != ::geteuid()) {
+    return fail(
+        ErrorCode::io,
+        "{} belongs to another user. Name another namespace, or share the cache in a folder "
+        "for a group.",
+        folder);
+  }
+  for (const std::string& inner : {location.values(), location.locks()}) {
+    if (auto made = make_folder(inner, location.for_group); !made) return made;
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> list_namespaces(const std::string& root) {
+  std::vector<std::string> names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(root.c_str()), ::closedir);
+  if (folder == nullptr) {
+    if (errno == ENOENT) return names;
+    return std::unexpected(system_error(errno, fmt::format("read {}", root)));
+  }
+  while (const dirent* const entry = ::readdir(folder.get())) {
+    const Location location{.root = root, .name = entry->d_name};
+    if (check_namespace(location.name) && ::access(location.database().c_str(), F_OK) == 0) {
+      names.push_back(location.name);
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool on_network_file_system(const std::string& path) {
+  struct statfs status{};
+  std::string existing = path;
+  while (::statfs(existing.c_str(), &status) != 0) {
+    const std::size_t slash = existing.rfind('/');
+    if (slash == std::string::npos || slash == 0) return false;
+    existing.resize(slash);
+  }
+  // statfs(2) and linux/magic.h: NFS, SMB, CIFS, SMB2, 9P, AFS (two), Ceph, Coda, FUSE, Lustre,
+  // GFS2, OCFS2, vboxsf.
+  constexpr std::array<std::uint32_t, 14> kNetwork = {
+      0x6969,     0x517b,     0xff534d42, 0xfe534d42, 0x01021997, 0x5346414f, 0x6b414653,
+      0x00c36400, 0x73757245, 0x65735546, 0x0bd00bd0, 0x01161970, 0x7461636f, 0x786f4256};
+  return std::ranges::find(kNetwork, static_cast<std::uint32_t>(status.f_type)) != kNetwork.end();
+}
+
+}  // namespace sluice::localcache

@@ -1,0 +1,113 @@
+#include "localcache/lock.h"
+
+#include <utility>
+#include <variant>
+
+#include "base/duration.h"
+#include "base/timestamp.h"
+#include "localcache/lock_file.h"
+#include "localcache/open_cache.h"
+
+namespace sluice::localcache {
+
+struct Lock::State {
+  std::variant<Ticket, HeldFile> held;
+};
+
+Lock::Lock(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Lock::Lock(Lock&&) noexcept = default;
+Lock& Lock::operator=(Lock&&) noexcept = default;
+Lock::~Lock() = default;
+
+namespace {
+
+std::unexpected<Error> too_late(std::string_view name, const LockOptions& options,
+                                const std::optional<HolderRecord>& record) {
+  const std::string wait = format_duration(options.timeout.value_or(std::chrono::seconds(0)));
+  if (!record) {
+    return fail(ErrorCode::timeout, Retry::again,
+                "the lock {} was not free within {}. Wait longer with --timeout.", quoted(name),
+                wait);
+  }
+  const LockHolder& holder = record->holder;
+  return fail(
+      ErrorCode::timeout, Retry::again,
+      "the lock {} was not free within {}: process {} on {} has held it since {} ({}). Wait "
+      "longer with --timeout, or end that process.",
+      quoted(name), wait, holder.pid, quoted(holder.host),
+      format_timestamp(
+          std::chrono::floor<std::chrono::seconds>(holder.since.time_since_epoch()).count()),
+      holder.command.empty() ? "it did not say what it does" : quoted(holder.command));
+}
+
+}  // namespace
+
+Result<LockWait> parse_lock_wait(std::string_view text) {
+  if (text == "kernel") return LockWait::kernel;
+  if (text == "exponential") return LockWait::exponential;
+  if (text == "linear") return LockWait::linear;
+  return fail(ErrorCode::invalid_argument,
+              "{} is no way to wait for a lock: name kernel, exponential or linear.", quoted(text));
+}
+
+Result<Lock> Lock::take(const Location& location, std::string_view name,
+                        const LockOptions& options) {
+  if (name.empty()) {
+    return fail(ErrorCode::invalid_argument, "the name of a lock is empty. Name one.");
+  }
+  if (auto made = make_folders(location); !made) return std::unexpected(made.error());
+  const std::string path = lock_path(location, name);
+  const unsigned mode = location.for_group ? 0660 : 0600;
+  const auto began = std::chrono::steady_clock::now();
+  std::optional<std::chrono::steady_clock::time_point> give_up;
+  // A wait beyond the clock's end is one without an end.
+  if (options.timeout && *options.timeout < std::chrono::hours(24 * 365 * 100)) {
+    give_up = began + *options.timeout;
+  }
+
+  Pause pause(options.wait == LockWait::linear ? LockWait::linear : LockWait::exponential, give_up);
+  while (!options.without_kernel_locks) {
+    auto ticket = Ticket::take(path, mode, options.mode, give_up);
+    if (!ticket && ticket.error().code == ErrorCode::unsupported) break;
+    if (!ticket && ticket.error().code == ErrorCode::timeout) {
+      return too_late(name, options, std::nullopt);
+    }
+    if (!ticket) return std::unexpected(ticket.error());
+    const auto turn =
+        options.wait == LockWait::kernel ? ticket->wait(give_up) : ticket->is_my_turn();
+    if (!turn) return std::unexpected(turn.error());
+    if (*turn) {
+      // A lock is good without it.
+      static_cast<void>(ticket->sign(options.command));
+      return Lock(std::make_unique<State>(State{std::move(*ticket)}));
+    }
+    // Those who sleep must not stand in a queue: all behind them would wait for them to wake up.
+    const auto holder = ticket->holder();
+    {
+      const Ticket back = std::move(*ticket);
+    }
+    if (options.wait == LockWait::kernel || !pause.sleep()) {
+      return too_late(name, options, holder);
+    }
+  }
+
+  const std::string held_path = path + ".held";
+  for (;;) {
+    auto held = HeldFile::make(held_path, mode, options.command);
+    if (!held) return std::unexpected(held.error());
+    if (*held) return Lock(std::make_unique<State>(State{std::move(**held)}));
+    if (!pause.sleep()) return too_late(name, options, HeldFile::holder(held_path));
+  }
+}
+
+Result<std::optional<LockHolder>> lock_holder(const Location& location, std::string_view name) {
+  const std::string path = lock_path(location, name);
+  auto holder = holder_of(path);
+  if (!holder || *holder) return holder;
+  if (const auto record = HeldFile::holder(path + ".held"); record && !is_dead(*record)) {
+    return record->holder;
+  }
+  return std::nullopt;
+}
+
+}  // namespace sluice::localcache

@@ -1,0 +1,143 @@
+#include "localcache/maintenance.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+
+#include "localcache/change.h"
+
+namespace sluice::localcache {
+
+namespace {
+
+constexpr std::size_t kStep = 500;
+// Space within the database that is used for nothing is given back when it is so much of it.
+constexpr std::uint64_t kLeastFreed = std::uint64_t{4} << 20;
+
+std::uint64_t size_of(const std::string& path) {
+  struct stat status{};
+  return ::stat(path.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+}
+
+// Makes the database as small as its content, when a third of it and more than a little is free.
+Result<> compact(OpenCache& open) {
+  const auto free = open.database->number("PRAGMA freelist_count");
+  const auto pages = open.database->number("PRAGMA page_count");
+  const auto page = open.database->number("PRAGMA page_size");
+  if (!free || !pages || !page) return {};
+  const auto free_bytes = static_cast<std::uint64_t>(*free * *page);
+  if (free_bytes >= kLeastFreed && *free * 3 >= *pages) {
+    if (auto done = open.database->run("VACUUM"); !done) {
+      // Others are busy with it; there will be another time.
+      return done.error().code == ErrorCode::conflict ? Result<>{} : done;
+    }
+  }
+  // Moves the log into the database as far as readers allow.
+  if (auto done = open.database->run("PRAGMA wal_checkpoint(TRUNCATE)");
+      !done && done.error().code != ErrorCode::conflict) {
+    return done;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::uint64_t> remove_orphans(OpenCache& open, std::uint64_t& freed_bytes) {
+  // Under the write lock nobody is between giving a file its name and naming it in an entry.
+  auto transaction = sqlite::Transaction::begin(*open.database);
+  if (!transaction) return std::unexpected(transaction.error());
+  const auto files = list_value_files(open.location.values(), true);
+  if (!files) return std::unexpected(files.error());
+  const auto named = named_files(open);
+  if (!named) return std::unexpected(named.error());
+  std::uint64_t count = files->abandoned.size();
+  for (const std::string& file : files->values) {
+    if (named->contains(file)) continue;
+    const std::string path = open.value_path(file);
+    freed_bytes += size_of(path);
+    if (::unlink(path.c_str()) == 0) ++count;
+  }
+  return count;
+}
+
+Result<std::set<std::string>> named_files(OpenCache& open) {
+  auto rows = open.database->prepare("SELECT stored FROM entry WHERE form & 2");
+  if (!rows) return std::unexpected(rows.error());
+  std::set<std::string> named;
+  for (;;) {
+    const auto stepped = rows->step();
+    if (!stepped) return std::unexpected(stepped.error());
+    if (!*stepped) return named;
+    const std::string_view stored = rows->blob(0);
+    named.emplace(stored.substr(0, stored.find(' ')));
+  }
+}
+
+Result<Collected> Cache::gc() {
+  OpenCache& open = *state_->open;
+  const Timer timer(open, Timed::gc);
+  if (auto checked = check_writable(open); !checked) return std::unexpected(checked.error());
+  Collected collected;
+  const std::uint64_t before =
+      size_of(location().database()) + size_of(location().database() + "-wal");
+  std::size_t places = 0;
+  auto done = in_steps(open, [&](Change& change) -> Result<bool> {
+    if (places < Statistics::hit_places) {
+      if (auto folded = change.fold(kStep, kStep); !folded) {
+        return std::unexpected(folded.error());
+      }
+      places += kStep;
+    }
+    const auto expired = change.erase_expired(kStep);
+    if (!expired) return std::unexpected(expired.error());
+    collected.expired += *expired;
+    const std::uint64_t evicted_before = change.evicted();
+    const auto holds = change.shrink(change.totals().limits, kMostEvicted);
+    if (!holds) return holds;
+    collected.evicted += change.evicted() - evicted_before;
+    return *holds && *expired < kStep && places >= Statistics::hit_places;
+  });
+  if (!done) return std::unexpected(done.error());
+  auto orphans = remove_orphans(open, collected.freed_bytes);
+  if (!orphans) return std::unexpected(open.explain(orphans.error()));
+  collected.orphans = *orphans;
+  if (auto compacted = compact(open); !compacted) {
+    return std::unexpected(open.explain(compacted.error()));
+  }
+  const std::uint64_t after =
+      size_of(location().database()) + size_of(location().database() + "-wal");
+  collected.freed_bytes += before - std::min(before, after);
+  return collected;
+}
+
+Result<std::uint64_t> Cache::clear() {
+  OpenCache& open = *state_->open;
+  const Timer timer(open, Timed::clear);
+  if (auto checked = check_writable(open); !checked) return std::unexpected(checked.error());
+  std::uint64_t count = 0;
+  {
+    auto transaction = sqlite::Transaction::begin(*open.database);
+    if (!transaction) return std::unexpected(open.explain(transaction.error()));
+    auto totals = open.totals();
+    if (!totals) return std::unexpected(open.explain(totals.error()));
+    count = totals->entries;
+    *totals = Totals{.limits = totals->limits};
+    Result<> cleared = open.database->run("DELETE FROM entry; DELETE FROM tag");
+    if (cleared) cleared = open.table->set_totals(*totals);
+    if (cleared) cleared = transaction->commit();
+    if (!cleared) return std::unexpected(open.explain(cleared.error()));
+  }
+  open.written = true;
+  std::uint64_t freed = 0;
+  if (auto orphans = remove_orphans(open, freed); !orphans) {
+    return std::unexpected(open.explain(orphans.error()));
+  }
+  if (auto compacted = compact(open); !compacted) {
+    return std::unexpected(open.explain(compacted.error()));
+  }
+  return count;
+}
+
+}  // namespace sluice::localcache

@@ -1,0 +1,242 @@
+#include "localcache/memo.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "localcache/files.h"
+#include "localcache/table.h"
+
+namespace sluice::localcache {
+
+namespace {
+
+// A stored result: this, stdout, stderr. Numbers are little-endian, times Unix milliseconds.
+struct Header {
+  std::array<char, 8> magic = {'S', 'L', 'C', 'M', 'E', 'M', 'O', '1'};
+  std::int64_t exit_code = 0;
+  std::int64_t took = 0;
+  std::int64_t ran_at = 0;
+  std::int64_t ttl = 0;
+  std::int64_t stale = 0;
+  std::uint64_t output = 0;
+  std::uint64_t errors = 0;
+};
+static_assert(sizeof(Header) == 64);
+
+// Parts of a key, each with its length before it, so that no two lists of parts look the same.
+class KeyHash {
+ public:
+  KeyHash() { XXH3_128bits_reset(&state_); }
+  void number(std::uint64_t number) { XXH3_128bits_update(&state_, &number, sizeof number); }
+  void text(std::string_view text) {
+    number(text.size());
+    XXH3_128bits_update(&state_, text.data(), text.size());
+  }
+  [[nodiscard]] std::string key() const {
+    const XXH128_hash_t hash = XXH3_128bits_digest(&state_);
+    return fmt::format("exec:{:016x}{:016x}", hash.high64, hash.low64);
+  }
+
+ private:
+  XXH3_state_t state_;
+};
+
+Result<std::uint64_t> hash_file(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) {
+    if (errno == ENOENT || errno == ENOTDIR) {
+      return fail(ErrorCode::not_found, "there is no file {}.", path);
+    }
+    return std::unexpected(system_error(errno, fmt::format("open {}", path)));
+  }
+  XXH3_state_t state;
+  XXH3_64bits_reset(&state);
+  std::string piece(std::size_t{256} << 10, '\0');
+  for (;;) {
+    const auto got = read_full(file.get(), path, piece.data(), piece.size());
+    if (!got) return std::unexpected(got.error());
+    if (*got == 0) return XXH3_64bits_digest(&state);
+    XXH3_64bits_update(&state, piece.data(), *got);
+  }
+}
+
+std::string lock_name(std::string_view key) {
+  return fmt::format("memo:{}", key);
+}
+
+}  // namespace
+
+Result<std::string> memo_key(const MemoInput& input) {
+  KeyHash hash;
+  hash.number(input.arguments.size());
+  for (const std::string& argument : input.arguments) hash.text(argument);
+  hash.text(input.working_directory);
+  hash.number(input.environment.size());
+  for (const auto& [name, value] : input.environment) {
+    hash.text(name);
+    hash.number(value ? 1 : 0);
+    hash.text(value.value_or(""));
+  }
+  hash.number(input.files.size());
+  for (const std::string& path : input.files) {
+    const auto content = hash_file(path);
+    if (!content && content.error().code != ErrorCode::not_found) {
+      return std::unexpected(content.error());
+    }
+    hash.text(path);
+    hash.number(content ? 1 : 0);
+    hash.number(content ? *content : 0);
+  }
+  return hash.key();
+}
+
+std::string encode(const MemoResult& result) {
+  const Header header{
+      .exit_code = result.exit_code,
+      .took = result.took.count(),
+      .ran_at = std::chrono::floor<Milliseconds>(result.ran_at.time_since_epoch()).count(),
+      .ttl = result.ttl.count(),
+      .stale = result.stale.count(),
+      .output = result.output.size(),
+      .errors = result.errors.size()};
+  std::string bytes(reinterpret_cast<const char*>(&header), sizeof header);
+  bytes += result.output;
+  bytes += result.errors;
+  return bytes;
+}
+
+Result<MemoResult> decode_memo(std::string_view bytes) {
+  Header header;
+  const auto magic = header.magic;
+  const auto refuse = [] {
+    return fail(ErrorCode::corrupt, "this is not the stored result of a command.");
+  };
+  if (bytes.size() < sizeof header) return refuse();
+  std::memcpy(&header, bytes.data(), sizeof header);
+  bytes.remove_prefix(sizeof header);
+  if (header.magic != magic || header.output > bytes.size() ||
+      header.errors != bytes.size() - header.output ||
+      header.exit_code < std::numeric_limits<int>::min() ||
+      header.exit_code > std::numeric_limits<int>::max()) {
+    return refuse();
+  }
+  for (const std::int64_t time : {header.took, header.ran_at, header.ttl, header.stale}) {
+    if (time < 0 || time > kLatestTime) return refuse();
+  }
+  return MemoResult{.exit_code = static_cast<int>(header.exit_code),
+                    .output = std::string(bytes.substr(0, header.output)),
+                    .errors = std::string(bytes.substr(header.output)),
+                    .took = Milliseconds(header.took),
+                    .ran_at = TimePoint(Milliseconds(header.ran_at)),
+                    .ttl = Milliseconds(header.ttl),
+                    .stale = Milliseconds(header.stale)};
+}
+
+Freshness freshness(const MemoResult& result, TimePoint now) {
+  constexpr Milliseconds kClockSlack{2000};
+  if (result.ran_at > now + kClockSlack) return Freshness::expired;
+  const auto age = std::chrono::floor<Milliseconds>(now - result.ran_at);
+  if (age < result.ttl) return Freshness::fresh;
+  return age - result.ttl < result.stale ? Freshness::stale : Freshness::expired;
+}
+
+Memo::Memo(Cache& cache, MemoOptions options) : cache_(cache), options_(std::move(options)) {
+  options_.ttl = std::clamp(options_.ttl, Milliseconds(0), Milliseconds(kLatestTime));
+  options_.stale = std::clamp(options_.stale, Milliseconds(0), Milliseconds(kLatestTime));
+}
+
+Result<std::optional<Memo::Found>> Memo::find(std::string_view key) {
+  auto entry = cache_.get(key);
+  if (!entry) return std::unexpected(entry.error());
+  if (!*entry) return std::nullopt;
+  const auto bytes = (*entry)->value.rest();
+  if (!bytes) return std::unexpected(bytes.error());
+  auto result = decode_memo(*bytes);
+  if (!result) return std::nullopt;  // somebody stored something else there
+  const Freshness how = freshness(*result, cache_.now());
+  if (how == Freshness::expired) return std::nullopt;
+  return Found{std::move(*result), how};
+}
+
+Result<Memo::Got> Memo::get(std::string_view key, const Run& run) {
+  const auto began = std::chrono::steady_clock::now();
+  LockOptions how{.wait = options_.lock_wait,
+                  .timeout = std::chrono::milliseconds(0),
+                  .command = options_.command};
+  // First whether anybody is at it; then wait beside all others for that to end; and if there is no
+  // result then, in the queue of those who might become the runner.
+  enum class Attempt : std::uint8_t { at_once, beside, in_turn };
+  for (const Attempt attempt : {Attempt::at_once, Attempt::beside, Attempt::in_turn}) {
+    auto found = find(key);
+    if (!found) return std::unexpected(found.error());
+    if (*found && (*found)->freshness == Freshness::fresh) {
+      return Got{.result = std::move((*found)->result)};
+    }
+    how.mode = attempt == Attempt::beside ? LockMode::shared : LockMode::exclusive;
+    if (attempt != Attempt::at_once) {
+      const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(
+          std::chrono::steady_clock::now() - began);
+      how.timeout =
+          options_.wait
+              ? std::optional(std::max(*options_.wait - spent, std::chrono::milliseconds(0)))
+              : std::nullopt;
+    }
+    const auto lock = Lock::take(cache_.location(), lock_name(key), how);
+    if (!lock) {
+      if (attempt == Attempt::at_once && lock.error().code == ErrorCode::timeout) continue;
+      return std::unexpected(lock.error());
+    }
+    if (attempt == Attempt::beside) continue;
+    // Somebody may have finished between the look and the lock.
+    found = find(key);
+    if (!found) return std::unexpected(found.error());
+    if (*found && (*found)->freshness == Freshness::fresh) {
+      return Got{.result = std::move((*found)->result)};
+    }
+    return run_and_store(key, run);
+  }
+  return fail(ErrorCode::timeout, "the result of {} was not to be had.", key);
+}
+
+Result<std::optional<Memo::Got>> Memo::refresh(std::string_view key, const Run& run) {
+  const auto lock = Lock::take(cache_.location(), lock_name(key),
+                               {.wait = options_.lock_wait,
+                                .timeout = std::chrono::milliseconds(0),
+                                .command = options_.command});
+  if (!lock) {
+    if (lock.error().code == ErrorCode::timeout) return std::nullopt;
+    return std::unexpected(lock.error());
+  }
+  const auto found = find(key);
+  if (!found) return std::unexpected(found.error());
+  if (*found && (*found)->freshness == Freshness::fresh) return std::nullopt;
+  auto got = run_and_store(key, run);
+  if (!got) return std::unexpected(got.error());
+  return std::move(*got);
+}
+
+Result<Memo::Got> Memo::run_and_store(std::string_view key, const Run& run) {
+  auto result = run();
+  if (!result) return std::unexpected(result.error());
+  result->ran_at = cache_.now();
+  result->ttl = options_.ttl;
+  result->stale = options_.stale;
+  Got got{.result = std::move(*result), .ran = true};
+  const Milliseconds lasts = options_.ttl + options_.stale;
+  if ((got.result.exit_code != 0 && options_.discard_failures) || lasts.count() == 0) return got;
+  const auto stored = cache_.set(
+      key, encode(got.result),
+      {.ttl = lasts, .tags = options_.tags, .cost = std::max(got.result.took, Milliseconds(1))});
+  if (!stored) got.not_stored = stored.error();
+  return got;
+}
+
+}  // namespace sluice::localcache

@@ -1,0 +1,107 @@
+// Memo: the result of a command, computed once for all who ask for it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "localcache/cache.h"
+#include "localcache/lock.h"
+
+namespace sluice::localcache {
+
+// What a memoized command is known by. Two that differ in any of it have different results.
+struct MemoInput {
+  std::vector<std::string> arguments;
+  std::string working_directory;
+  std::vector<std::pair<std::string, std::optional<std::string>>> environment;  // none: not set
+  std::vector<std::string> files;  // paths; their content counts, and whether they exist
+};
+// "exec:" and 32 hexadecimal digits. Reads the files; one that exists and cannot be read is an
+// error.
+Result<std::string> memo_key(const MemoInput& input);
+
+// What a command has left behind.
+struct MemoResult {
+  int exit_code = 0;
+  std::string output;  // stdout
+  std::string errors;  // stderr
+  std::chrono::milliseconds took{};
+  TimePoint ran_at;  // when it ended
+  // How long it is fresh, and then how long it may be given out while it is computed anew.
+  std::chrono::milliseconds ttl{};
+  std::chrono::milliseconds stale{};
+};
+[[nodiscard]] std::string encode(const MemoResult& result);
+// Fails with `corrupt` for bytes that `encode` did not write.
+Result<MemoResult> decode_memo(std::string_view bytes);
+
+enum class Freshness : std::uint8_t {
+  fresh,    // give it out
+  stale,    // give it out, and compute it anew in the background
+  expired,  // compute it anew first
+};
+// A result from the future (the clock was set back) is expired: its age cannot be known.
+[[nodiscard]] Freshness freshness(const MemoResult& result, TimePoint now);
+
+struct MemoOptions {
+  std::chrono::milliseconds ttl = std::chrono::minutes(1);
+  std::chrono::milliseconds stale{0};
+  bool discard_failures = false;  // a result whose exit code is not 0 is given out, and not stored
+  std::vector<std::string> tags;
+  // How long to wait for another process that computes it. None: as long as it takes.
+  std::optional<std::chrono::milliseconds> wait;
+  LockWait lock_wait = LockWait::kernel;
+  std::string command;  // for those who wait
+};
+
+// Runs commands at most once at a time for each key, over all processes that use the namespace: one
+// is the runner, the others wait for its result. When a runner dies, one of those who wait becomes
+// the runner at once.
+//
+//   auto found = memo.find(key);                  // fresh or stale: give it out
+//   if (stale) start a process that calls refresh
+//   else auto result = memo.get(key, run);        // waits, or runs
+class Memo {
+ public:
+  // Runs the command. Called at most once a call of `get` or `refresh`.
+  using Run = std::function<Result<MemoResult>()>;
+
+  // `cache` must outlive it, and be open for writing.
+  Memo(Cache& cache, MemoOptions options);
+
+  struct Found {
+    MemoResult result;
+    Freshness freshness = Freshness::fresh;  // never expired
+  };
+  // What is stored, unless it has expired. Waits for nobody.
+  Result<std::optional<Found>> find(std::string_view key);
+
+  struct Got {
+    MemoResult result;
+    bool ran = false;  // by this call
+    // Why the result could not be stored, if it could not; it is good all the same.
+    std::optional<Error> not_stored;
+  };
+  // A fresh result: the stored one, that of another process which is computing it, or that of
+  // `run`.
+  Result<Got> get(std::string_view key, const Run& run);
+
+  // Computes a stale result anew, unless it is fresh by now or somebody else is at it: then
+  // nothing.
+  Result<std::optional<Got>> refresh(std::string_view key, const Run& run);
+
+ private:
+  Result<Got> run_and_store(std::string_view key, const Run& run);
+
+  Cache& cache_;
+  MemoOptions options_;
+};
+
+}  // namespace sluice::localcache

@@ -1,0 +1,367 @@
+#include "localcache/value_file.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <new>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace sluice::localcache {
+
+namespace {
+
+constexpr std::string_view kMagic = "SLCVALUE";
+constexpr std::uint32_t kVersion = 1;
+constexpr std::string_view kTemporary = "new-";
+constexpr std::size_t kPiece = std::size_t{1} << 20;
+// How much of a value tells whether compressing all of it pays.
+constexpr std::size_t kSample = std::size_t{256} << 10;
+constexpr int kLevel = 1;
+
+template <class Number>
+void put(std::string& bytes, Number number) {
+  bytes.append(reinterpret_cast<const char*>(&number), sizeof number);
+}
+template <class Number>
+Number number_at(std::string_view bytes, std::size_t position) {
+  Number number{};
+  std::memcpy(&number, bytes.data() + position, sizeof number);
+  return number;
+}
+
+std::string format_header(const ValueFileHeader& header) {
+  std::string bytes(kMagic);
+  put(bytes, kVersion);
+  put(bytes, header.form);
+  put(bytes, header.value_bytes);
+  put(bytes, header.stored_bytes);
+  put(bytes, header.stored_hash);
+  return bytes;
+}
+
+struct FreeCompressor {
+  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+};
+struct FreeDecompressor {
+  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+};
+
+// Takes the stored bytes of a new file: writes and hashes them.
+class Sink {
+ public:
+  Sink(int file, std::string path) : file_(file), path_(std::move(path)) {
+    XXH3_64bits_reset(&hash_);
+  }
+  Result<> write(std::string_view bytes) {
+    XXH3_64bits_update(&hash_, bytes.data(), bytes.size());
+    bytes_ += bytes.size();
+    return write_all(file_, path_, bytes);
+  }
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+  [[nodiscard]] std::uint64_t hash() const { return XXH3_64bits_digest(&hash_); }
+
+ private:
+  int file_;
+  std::string path_;
+  XXH3_state_t hash_;
+  std::uint64_t bytes_ = 0;
+};
+
+// Compresses what goes into a sink.
+class Compressor {
+ public:
+  explicit Compressor(Sink& sink) : context_(ZSTD_createCCtx()), sink_(sink) {
+    if (context_ == nullptr) throw std::bad_alloc();
+    ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, kLevel);
+    buffer_.resize(ZSTD_CStreamOutSize());
+  }
+  Result<> write(std::string_view bytes, bool last = false) {
+    ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
+    for (;;) {
+      ZSTD_outBuffer out{buffer_.data(), buffer_.size(), 0};
+      const std::size_t left =
+          ZSTD_compressStream2(context_.get(), &out, &in, last ? ZSTD_e_end : ZSTD_e_continue);
+      if (ZSTD_isError(left) != 0) {
+        return fail(ErrorCode::io, "cannot compress a value: {}.", ZSTD_getErrorName(left));
+      }
+      if (auto written = sink_.write({buffer_.data(), out.pos}); !written) return written;
+      if (last ? left == 0 : in.pos == in.size) return {};
+    }
+  }
+
+ private:
+  std::unique_ptr<ZSTD_CCtx, FreeCompressor> context_;
+  Sink& sink_;
+  std::string buffer_;
+};
+
+bool sample_pays(std::string_view sample) {
+  std::string room(sample.size() - sample.size() / 8, '\0');
+  return ZSTD_isError(
+             ZSTD_compress(room.data(), room.size(), sample.data(), sample.size(), kLevel)) == 0;
+}
+
+Error damaged(const std::string& path, std::string_view what) {
+  return Error{ErrorCode::corrupt, Retry::never, std::nullopt,
+               fmt::format("the value in {} is damaged: {}.", path, what)};
+}
+
+// Gives out what a file holds behind its header, once more checked as it goes.
+class FileSource : public Value::Source {
+ public:
+  FileSource(Descriptor file, std::string path, const ValueFileHeader& header)
+      : file_(std::move(file)), path_(std::move(path)), header_(header) {
+    XXH3_64bits_reset(&hash_);
+    stored_.resize(kPiece);
+    if ((header.form & Form::compressed) != 0) {
+      context_.reset(ZSTD_createDCtx());
+      if (context_ == nullptr) throw std::bad_alloc();
+      given_.resize(kPiece);
+    }
+  }
+
+  Result<std::string_view> next() override {
+    auto piece = context_ == nullptr ? next_stored() : next_decompressed();
+    if (!piece) return piece;
+    given_bytes_ += piece->size();
+    // It was right when it was opened: whatever came of it, it must not pass for the whole.
+    if (given_bytes_ > header_.value_bytes ||
+        (piece->empty() && (given_bytes_ != header_.value_bytes ||
+                            XXH3_64bits_digest(&hash_) != header_.stored_hash))) {
+      return std::unexpected(damaged(path_, "it changed while it was read"));
+    }
+    return piece;
+  }
+
+ private:
+  Result<std::string_view> next_stored() {
+    const auto got = read_full(file_.get(), path_, stored_.data(), stored_.size());
+    if (!got) return std::unexpected(got.error());
+    XXH3_64bits_update(&hash_, stored_.data(), *got);
+    return std::string_view(stored_).substr(0, *got);
+  }
+
+  Result<std::string_view> next_decompressed() {
+    ZSTD_outBuffer out{given_.data(), given_.size(), 0};
+    while (out.pos < out.size) {
+      if (in_.pos == in_.size) {
+        const auto piece = next_stored();
+        if (!piece) return std::unexpected(piece.error());
+        if (piece->empty()) break;
+        in_ = {piece->data(), piece->size(), 0};
+      }
+      const std::size_t left = ZSTD_decompressStream(context_.get(), &out, &in_);
+      if (ZSTD_isError(left) != 0) {
+        return std::unexpected(damaged(path_, ZSTD_getErrorName(left)));
+      }
+    }
+    return std::string_view(given_).substr(0, out.pos);
+  }
+
+  Descriptor file_;
+  std::string path_;
+  ValueFileHeader header_;
+  std::string stored_;
+  std::string given_;
+  std::unique_ptr<ZSTD_DCtx, FreeDecompressor> context_;
+  ZSTD_inBuffer in_{nullptr, 0, 0};
+  XXH3_state_t hash_;
+  std::uint64_t given_bytes_ = 0;
+};
+
+}  // namespace
+
+Result<ValueFileHeader> parse_value_file_header(std::string_view bytes) {
+  if (bytes.size() < kValueFileHeader || !bytes.starts_with(kMagic)) {
+    return fail(ErrorCode::corrupt, "it does not begin as a value file does.");
+  }
+  if (number_at<std::uint32_t>(bytes, 8) != kVersion) {
+    return fail(ErrorCode::corrupt, "it has a version that is not known.");
+  }
+  ValueFileHeader header{.form = number_at<std::uint32_t>(bytes, 12),
+                         .value_bytes = number_at<std::uint64_t>(bytes, 16),
+                         .stored_bytes = number_at<std::uint64_t>(bytes, 24),
+                         .stored_hash = number_at<std::uint64_t>(bytes, 32)};
+  const bool compressed = (header.form & Form::compressed) != 0;
+  if ((header.form & ~Form::all) != 0 || header.value_bytes > kLargestValue ||
+      header.stored_bytes > 2 * kLargestValue ||
+      (!compressed && header.stored_bytes != header.value_bytes)) {
+    return fail(ErrorCode::corrupt, "its header makes no sense.");
+  }
+  return header;
+}
+
+std::string NewValueFile::temporary_path() const {
+  return fmt::format("{}/{}{}", folder_, kTemporary, name_);
+}
+
+Result<bool> NewValueFile::make(const std::string& folder, unsigned mode) {
+  folder_ = folder;
+  name_ = random_name();
+  file_ = open_file(temporary_path(), O_RDWR | O_CREAT | O_EXCL, mode);
+  if (!file_) {
+    return std::unexpected(system_error(errno, fmt::format("make {}", temporary_path())));
+  }
+  const auto locked = try_lock(file_.get(), RangeLock::exclusive);
+  // Where there are no locks, the file is told from an abandoned one by its age.
+  if (!locked) {
+    if (locked.error().code == ErrorCode::unsupported) return true;
+    return std::unexpected(locked.error());
+  }
+  struct stat status{};
+  return *locked && ::fstat(file_.get(), &status) == 0 && status.st_nlink > 0;
+}
+
+Result<NewValueFile> NewValueFile::write(const std::string& folder, unsigned mode,
+                                         const std::function<Result<std::string_view>()>& next,
+                                         bool sync) {
+  NewValueFile made;
+  for (;;) {
+    const auto is_made = made.make(folder, mode);
+    if (!is_made) return std::unexpected(is_made.error());
+    if (*is_made) break;
+  }
+  const std::string path = made.temporary_path();
+  if (auto written = write_all(made.file_.get(), path, std::string(kValueFileHeader, '\0'));
+      !written) {
+    return std::unexpected(written.error());
+  }
+
+  Sink sink(made.file_.get(), path);
+  std::optional<Compressor> compressor;
+  std::string beginning;
+  bool decided = false;
+  const auto decide = [&]() -> Result<> {
+    decided = true;
+    if (sample_pays(beginning)) compressor.emplace(sink);
+    return compressor ? compressor->write(beginning) : sink.write(beginning);
+  };
+  for (;;) {
+    const auto piece = next();
+    if (!piece) return std::unexpected(piece.error());
+    if (piece->empty()) break;
+    made.header_.value_bytes += piece->size();
+    if (made.header_.value_bytes > kLargestValue) {
+      return fail(ErrorCode::too_large, "a value is larger than 2 GiB, the most that is cached.");
+    }
+    Result<> written;
+    if (!decided) {
+      beginning += *piece;
+      if (beginning.size() >= kSample) written = decide();
+    } else {
+      written = compressor ? compressor->write(*piece) : sink.write(*piece);
+    }
+    if (!written) return std::unexpected(written.error());
+  }
+  Result<> ended;
+  if (!decided) ended = decide();
+  if (ended && compressor) ended = compressor->write({}, true);
+  made.header_.form = Form::in_file | (compressor ? Form::compressed : 0);
+  made.header_.stored_bytes = sink.bytes();
+  made.header_.stored_hash = sink.hash();
+  if (ended) ended = write_all_at(made.file_.get(), path, format_header(made.header_), 0);
+  if (!ended) return std::unexpected(ended.error());
+  if (sync && ::fdatasync(made.file_.get()) != 0) {
+    return std::unexpected(system_error(errno, fmt::format("sync {}", path)));
+  }
+  return made;
+}
+
+NewValueFile::NewValueFile(NewValueFile&& other) noexcept
+    : folder_(std::move(other.folder_)),
+      name_(std::move(other.name_)),
+      file_(std::move(other.file_)),
+      header_(other.header_),
+      published_(other.published_),
+      kept_(other.kept_) {}
+
+NewValueFile::~NewValueFile() {
+  if (!file_ || kept_) return;
+  ::unlink(published_ ? fmt::format("{}/{}", folder_, name_).c_str() : temporary_path().c_str());
+}
+
+Result<> NewValueFile::publish() {
+  const std::string from = temporary_path();
+  if (::rename(from.c_str(), fmt::format("{}/{}", folder_, name_).c_str()) != 0) {
+    return std::unexpected(system_error(errno, fmt::format("rename {}", from)));
+  }
+  published_ = true;
+  return {};
+}
+
+Result<std::optional<Value>> read_value_file(
+    const std::string& path, const std::function<bool(const ValueFileHeader&)>& accept) {
+  Descriptor file = open_file(path, O_RDONLY);
+  if (!file) {
+    if (errno == ENOENT) return std::nullopt;
+    return std::unexpected(system_error(errno, fmt::format("open {}", path)));
+  }
+  std::array<char, kValueFileHeader> head{};
+  const auto got = read_full(file.get(), path, head.data(), head.size());
+  if (!got) return std::unexpected(got.error());
+  const auto header = parse_value_file_header({head.data(), *got});
+  if (!header) return std::unexpected(damaged(path, header.error().message));
+  if (!accept(*header)) return std::unexpected(damaged(path, "it belongs to another entry"));
+
+  XXH3_state_t hash;
+  XXH3_64bits_reset(&hash);
+  std::string piece(kPiece, '\0');
+  std::uint64_t bytes = 0;
+  for (;;) {
+    const auto size = read_full(file.get(), path, piece.data(), piece.size());
+    if (!size) return std::unexpected(size.error());
+    if (*size == 0) break;
+    XXH3_64bits_update(&hash, piece.data(), *size);
+    bytes += *size;
+  }
+  if (bytes != header->stored_bytes || XXH3_64bits_digest(&hash) != header->stored_hash) {
+    return std::unexpected(damaged(path, "its checksum does not fit"));
+  }
+  if (::lseek(file.get(), kValueFileHeader, SEEK_SET) < 0) {
+    return std::unexpected(system_error(errno, fmt::format("read {}", path)));
+  }
+  return Value(header->value_bytes, std::make_unique<FileSource>(std::move(file), path, *header));
+}
+
+Result<ValueFiles> list_value_files(const std::string& folder, bool remove_abandoned) {
+  // Where a file cannot be locked, its writer is taken for dead after a day.
+  constexpr std::time_t kLongestWrite = 24 * 60 * 60;
+  ValueFiles found;
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), ::closedir);
+  if (entries == nullptr) {
+    if (errno == ENOENT) return found;
+    return std::unexpected(system_error(errno, fmt::format("read {}", folder)));
+  }
+  while (const dirent* const entry = ::readdir(entries.get())) {
+    const std::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    if (!name.starts_with(kTemporary)) {
+      found.values.emplace_back(name);
+      continue;
+    }
+    const Descriptor file = open_file(fmt::format("{}/{}", folder, name), O_RDWR);
+    if (!file) continue;
+    const auto locked = try_lock(file.get(), RangeLock::exclusive);
+    struct stat status{};
+    if (locked ? *locked
+               : ::fstat(file.get(), &status) == 0 &&
+                     std::time(nullptr) - status.st_mtime > kLongestWrite) {
+      found.abandoned.emplace_back(name);
+      // While it is locked: see NewValueFile::make.
+      if (remove_abandoned) ::unlink(fmt::format("{}/{}", folder, name).c_str());
+    }
+  }
+  return found;
+}
+
+}  // namespace sluice::localcache
