@@ -359,7 +359,7 @@ class Connection {
     due_for(out_.size());
     const bool sent = co_await write(both);
     out_.clear();
-    if (out_.capacity() > 2 * kCopied) out_.shrink_to_fit();
+    if (out_.capacity() > ReadBuffer::kIdle) out_ = std::string();  // it may be idle for long
     not_due();
     co_return sent;
   }

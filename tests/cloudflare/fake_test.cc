@@ -106,6 +106,32 @@ TEST_F(FakeCloudflareTest, AsksForCredentials) {
   EXPECT_EQ(fake->stats().unauthorized, 2u);
 }
 
+TEST_F(FakeCloudflareTest, HoldsTheLimitsOfCachePurges) {
+  start({.zones = {{"example.com", "enterprise"}, {"example.org", "free"}}});
+  const auto purge = [&](std::string_view zone, std::string_view kind, std::size_t items) {
+    json::array list;
+    for (std::size_t i = 0; i < items; ++i) list.emplace_back(fmt::format("https://a.b/{}", i));
+    if (kind == "tags") list = json::array(items, "tag");
+    const json::object body{{kind, std::move(list)}};
+    return client
+        ->send("POST", fmt::format("/client/v4/zones/{}/purge_cache", zone_id_of(zone)),
+               json::serialize(body))
+        .status;
+  };
+  EXPECT_EQ(purge("example.com", "tags", 100), 200);
+  EXPECT_EQ(purge("example.com", "tags", 101), 400);
+  EXPECT_EQ(purge("example.com", "tags", 0), 400);
+  EXPECT_EQ(purge("example.com", "files", 500), 200);
+  EXPECT_EQ(purge("example.com", "files", 501), 400);
+  EXPECT_EQ(purge("example.org", "files", 101), 400);
+  EXPECT_EQ(purge("example.com", "hosts", 1), 400);  // a URL is no host
+  EXPECT_EQ(purge("nowhere.test", "tags", 1), 404);
+  EXPECT_EQ(fake->purged("example.com", "tags").size(), 100u);
+  set_faults(R"({"fail_items":["https://a.b/7"]})");
+  EXPECT_EQ(purge("example.com", "files", 9), 200);
+  EXPECT_EQ(fake->purged("example.com", "files").size(), 500u);  // no success, in spite of 200
+}
+
 TEST_F(FakeCloudflareTest, PagesNamespacesUntilAnEmptyPage) {
   start({.namespaces = 44});  // and "Test"
   std::size_t seen = 0;

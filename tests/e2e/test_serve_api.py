@@ -431,6 +431,7 @@ class Credentials(ServeTest):
         """(method, path, body, changes something) of every call on a namespace."""
         return [("GET", f"/{space}/keys", None, False), ("GET", f"/{space}/values/key", None, False),
                 ("GET", f"/{space}/metadata/key", None, False), ("GET", f"/{space}", None, False),
+                ("GET", f"/{space}/keys/split?parts=2", None, False),
                 ("POST", f"/{space}/bulk/get", {"keys": ["key"]}, False),
                 ("PUT", f"/{space}/values/key", b"value", True), ("DELETE", f"/{space}/values/no", None, True),
                 ("PUT", f"/{space}/bulk", [{"key": "key", "value": "value"}], True),

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -516,6 +517,27 @@ class Connections(WireTest):
         self.assertTrue(wire.ended())
 
 
+class Room(WireTest):
+    flags = ("--idle-timeout", "1h")  # so that nothing goes by itself
+
+    def test_the_connection_that_is_idle_for_longest_makes_room(self):
+        server = self.serve("--max-connections", "1", "--threads", "1", *self.flags)
+        first = self.wire(server)
+        for _ in range(3):  # it stays for as long as nobody else comes
+            first.send(self.request("GET", "/healthz"))
+            self.assertEqual(first.answer().status, 200)
+        second = self.wire(server)
+        second.send(self.request("GET", "/healthz"))
+        self.assertEqual(second.answer().status, 200)
+        self.assertTrue(first.ended())
+
+    def test_also_when_no_descriptor_is_left(self):
+        resource.prlimit(self.api.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+        wires = [self.wire() for _ in range(100)]
+        self.alive()
+        self.assertEqual(len(wires), 100)
+
+
 class Slow(WireTest):
     """Time-outs made short. Nothing here sleeps: the server's closing is what is waited for."""
 
@@ -714,6 +736,10 @@ class Watching(WireTest):
         self.api.kv("GET", f"/{self.space}/values/secret-key-name")
         after = self.api.ask("GET", "/metrics")
         self.assertGreaterEqual(served(samples(after)) - served(samples(before)), 11, after)
+        for name in ('sluice_store_duration_seconds_count{operation="get"}', "sluice_http_connections",
+                     "sluice_http_requests_in_flight", "sluice_http_request_bytes_total",
+                     "sluice_http_response_bytes_total"):
+            self.assertGreater(samples(after)[name], 0, name)
         # Routes, never paths: a label for each key would fill every client's memory.
         for word in ("secret-key-name", self.space, self.api.account):
             self.assertNotIn(word, after.body.decode())

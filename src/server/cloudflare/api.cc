@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "server/web_origin.h"
 #include "store/limits.h"
 
 namespace sluice::server::cloudflare {
@@ -55,10 +56,7 @@ Route Api::route(std::string_view method, std::string path, std::uint64_t body_l
   } else {
     route.handler = [this, handler](Call& call) { return (this->*handler)(call); };
   }
-  // Without any of these a request passes, and costs nothing.
-  if (options_.tokens != nullptr || options_.rate_limit != nullptr || !options_.account.empty()) {
-    route.guard = [this, access](Call& call) { return guard(call, access); };
-  }
+  route.guard = [this, access](Call& call) { return guard(call, access); };
   return route;
 }
 
@@ -105,6 +103,9 @@ std::optional<Response> Api::guard(Call& call, Access access) {
     } else {
       refusal = credentials_refused(found.error());
     }
+  } else if (comes_from_another_site(call.request)) {
+    refusal = refuse(403, Code::not_allowed,
+                     "without tokens, requests of web pages of other sites are refused");
   }
   if (options_.rate_limit != nullptr) {
     const std::string_view credential = who != nullptr ? who->name : kNobody;

@@ -130,6 +130,31 @@ TEST_F(Guarding, CredentialsAreAskedFor) {
   }
 }
 
+// A page that is open in a browser beside the server reaches it, and needs no answer to do harm.
+TEST_F(Guarding, WebPagesOfOtherSitesNeedAToken) {
+  Client open(loop, backend);
+  Client guarded(loop, backend, {.tokens = tokens()});
+  const std::string body = R"({"title":"t"})";
+  for (const char* origin :
+       {"http://evil.example", "http://evil.example:8787", "null", "", "https://",
+        "http://127.0.0.1.evil.example", "http://localhost.evil.example", "http://192.0.2.1:80",
+        "http://[2001:db8::1]:80", "http://["}) {
+    const Reply reply = open.request("POST", std::string(kAll), body, {{"Origin", origin}});
+    EXPECT_EQ(reply.status, 403) << origin;
+    EXPECT_EQ(reply.code(), 10000) << origin;
+  }
+  EXPECT_EQ(open.request("GET", std::string(kAll)).result().as_array().size(), 1u) << "default";
+  for (const char* origin : {"http://localhost:5173", "http://127.0.0.1:8787", "https://[::1]:8787",
+                             "http://app.localhost"}) {
+    const Reply reply = open.request("GET", std::string(kAll), {}, {{"Origin", origin}});
+    EXPECT_EQ(reply.status, 200) << origin;
+  }
+  // A page has to be given the token, so it may be anybody's.
+  Client::Headers headers = bearer("w");
+  headers.emplace_back("Origin", "http://app.example");
+  EXPECT_EQ(guarded.request("POST", std::string(kAll), body, headers).status, 200);
+}
+
 TEST_F(Guarding, ReadersDoNotWrite) {
   Client client(loop, backend, {.tokens = tokens()});
   const std::string id = client.create("n", bearer("w"));
