@@ -57,6 +57,7 @@ class Eraser {
     return open_source(run_.job(), store_,
                        {.selection = options_.selection,
                         .metadata = options_.witness != nullptr,
+                        .asks_for_few = true,
                         .values = false,
                         .start = start.position,
                         .page_keys = batches_.batch_size(),

@@ -1,10 +1,12 @@
 #include "bulk/source.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "bulk/keys_file.h"
 #include "bulk/list_source.h"
+#include "bulk/metadata_source.h"
 #include "bulk/record_feed.h"
 #include "bulk/spooled_source.h"
 
@@ -168,6 +170,16 @@ class KeysInListSource : public Source {
   std::unique_ptr<Source> list_;  // once the keys have been read
 };
 
+// Whether asking for each key of the file costs few requests: 64 KB are some thousand keys, and
+// some thirty requests to Cloudflare; a listing of a million entries is a thousand. A pipe is of
+// any length.
+bool is_short(const Selection& selection) {
+  constexpr std::uintmax_t kShort = 64 * 1024;
+  std::error_code error;
+  const std::uintmax_t bytes = std::filesystem::file_size(*selection.keys_file, error);
+  return !error && bytes <= kShort && std::filesystem::is_regular_file(*selection.keys_file, error);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Source>> open_source(Job& job, store::Store& store,
@@ -180,13 +192,16 @@ Result<std::unique_ptr<Source>> open_source(Job& job, store::Store& store,
   if (!options.selection.keys_file) {
     return open_listing(job, store, std::move(*filter), std::nullopt, options);
   }
+  const bool asks = options.metadata && options.asks_for_few && !filter->reads_metadata() &&
+                    is_short(options.selection);
   // A position in a listing is none in the file, which is read from its beginning.
-  const bool lists = filter->reads_metadata() || options.metadata;
+  const bool lists = !asks && (filter->reads_metadata() || options.metadata);
   auto feed = open_keys_file(job, options.selection, lists ? 0 : options.start.offset);
   if (!feed) return std::unexpected(feed.error());
   if (!lists) {
-    return std::unique_ptr<Source>(
-        std::make_unique<KeysSource>(std::move(*feed), std::move(*filter), options));
+    auto keys = std::make_unique<KeysSource>(std::move(*feed), std::move(*filter), options);
+    if (!asks) return std::unique_ptr<Source>(std::move(keys));
+    return std::unique_ptr<Source>(std::make_unique<MetadataSource>(store, std::move(keys)));
   }
   return std::unique_ptr<Source>(std::make_unique<KeysInListSource>(job, store, std::move(*feed),
                                                                     std::move(*filter), options));

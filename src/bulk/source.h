@@ -39,7 +39,10 @@ class Source {
 struct SourceOptions {
   const Selection& selection;
   bool metadata = false;  // read the listing also for a file of keys, to tell what the store has
-  bool values = false;    // ask for values, if the store's listing gives them
+  // With `metadata`: ask for the keys of a short file instead, which is cheaper. They come in the
+  // file's order, and one that stands there twice may come twice.
+  bool asks_for_few = false;
+  bool values = false;  // ask for values, if the store's listing gives them
   bool keeps_order =
       false;       // list in one piece, in the store's order, unless partitions are asked for
   Position start;  // where to go on; default: the beginning
