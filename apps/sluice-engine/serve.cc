@@ -59,6 +59,7 @@ class StoreService : public http::Service {
   std::unique_ptr<http::Conversation> begin(std::string peer) override {
     return service_->begin(std::move(peer));
   }
+  void broke(std::string_view what) override { service_->broke(what); }
   void give_up() override {
     shared_.give_up->store(true);
     stop_.request({ErrorCode::interrupted, Retry::never, std::nullopt, "the server stops"});

@@ -441,8 +441,9 @@ io::Task<> serve_connection(ServerSocket socket, ServerSetting& setting) {
       Connection<ServerSocket> connection(std::move(socket), setting, std::move(conversation));
       co_await connection.serve();
     }
-  } catch (const std::exception&) {
-    // No memory, or a broken invariant in a handler: this connection ends, the others go on.
+  } catch (const std::exception& error) {
+    // This connection ends, the others go on.
+    setting.service.broke(error.what());
   }
 }
 

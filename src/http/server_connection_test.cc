@@ -8,6 +8,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/write.hpp>
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -28,9 +29,12 @@ class Echo : public Service {
   std::uint64_t body_limit = 1000;
   std::function<io::Task<>()> before;  // what a handler waits for
 
+  std::vector<std::string> broken;
+
   std::unique_ptr<Conversation> begin(std::string) override {
     return std::make_unique<Talk>(*this);
   }
+  void broke(std::string_view what) override { broken.emplace_back(what); }
 
  private:
   struct Talk : Conversation {
@@ -211,6 +215,17 @@ TEST_F(ServerConnectionTest, AnAnswerDoesNotWaitForTheBodyOfTheNextRequest) {
         }(*this, next));
     EXPECT_TRUE(first.starts_with("HTTP/1.1 200 OK") && first.ends_with("[/1]")) << first;
   }
+}
+
+TEST_F(ServerConnectionTest, AnExceptionEndsOneConnectionAndIsTold) {
+  echo.before = []() -> io::Task<> {
+    throw std::runtime_error("broken");
+    co_return;
+  };
+  EXPECT_EQ(loop.run(ask("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n")), "");
+  EXPECT_EQ(echo.broken, std::vector<std::string>{"broken"});
+  echo.before = {};
+  EXPECT_NE(loop.run(ask("GET /2 HTTP/1.1\r\nHost: h\r\n\r\n")).find("[/2]"), std::string::npos);
 }
 
 TEST_F(ServerConnectionTest, AnAnswerToHeadHasNoBody) {

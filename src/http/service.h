@@ -56,6 +56,8 @@ class Service {
   virtual ~Service() = default;
   // `peer`: "127.0.0.1:4711".
   virtual std::unique_ptr<Conversation> begin(std::string peer) = 0;
+  // A connection has ended with an exception: no memory, or a broken invariant. For the log.
+  virtual void broke(std::string_view what) { (void)what; }
   // The grace for running handlers is over: what they wait for shall end soon.
   virtual void give_up() {}
 };

@@ -93,4 +93,8 @@ std::unique_ptr<http::Conversation> RouterService::begin(std::string peer) {
   return std::make_unique<RoutedConversation>(*this, std::move(peer));
 }
 
+void RouterService::broke(std::string_view what) {
+  parts_.log.error("a connection was ended: {}", what);
+}
+
 }  // namespace sluice::server

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "http/service.h"
 #include "server/access_log.h"
@@ -26,6 +27,7 @@ class RouterService : public http::Service {
   explicit RouterService(const Parts& parts) : parts_(parts), metrics_(parts.metrics) {}
 
   std::unique_ptr<http::Conversation> begin(std::string peer) override;
+  void broke(std::string_view what) override;
 
  private:
   friend class RoutedConversation;
