@@ -42,6 +42,11 @@ class ProcessTest(SluiceTest):
         path = self.folder / name
         return path.read_text().splitlines() if path.exists() else []
 
+    @staticmethod
+    def open_gate(gate):
+        """Ends who reads there."""
+        os.close(os.open(gate, os.O_WRONLY))
+
     def fifo(self, name):
         os.mkfifo(self.folder / name)
         return self.folder / name
@@ -131,7 +136,7 @@ class Exec(ProcessTest):
         gate = self.fifo("gate")
         done = self.cache("exec", "--", "sh", "-c", f"cat '{gate}' & echo done")
         self.assertEqual(done.out, b"done\n")
-        os.close(os.open(gate, os.O_WRONLY))  # ends the one left behind
+        self.open_gate(gate)
 
     def test_stale_results_come_at_once_and_are_made_anew(self):
         command = ["exec", "--ttl", "1ms", "--stale", "1h", "--", "sh", "-c",
@@ -171,13 +176,14 @@ class Exec(ProcessTest):
         self.wait_for(lambda: self.lines("pids"), "the first run")
         others = [self.start(*command) for _ in range(8)]
         first.send(signal.SIGKILL)
-        first.end()
         for other in others:
             done = other.end()
             self.assertEqual((done.code, done.out), (0, b"done\n"), str(done))
         self.assertEqual(len(self.lines("pids")), 2)
-        # The command of the runner that died got a signal.
+        # The command of the runner that died got a signal; what that had started goes on.
         self.wait_for(lambda: not os.path.exists(f"/proc/{self.lines('pids')[0]}"), "its end")
+        self.open_gate(gate)
+        first.end()
 
     def test_signals_go_on_to_the_command(self):
         for number, code in ((signal.SIGTERM, 21), (signal.SIGINT, 22), (signal.SIGUSR1, 23)):
@@ -248,12 +254,13 @@ class Lock(ProcessTest):
         holder.end()
 
     def test_a_killed_holder_frees_the_next(self):
-        holder, _ = self.holding()
+        holder, gate = self.holding()
         waiting = self.start("cache", "lock", "l", "--timeout", "60s", "--", "echo", "mine")
         holder.send(signal.SIGKILL)
-        holder.end()
         done = waiting.end()
         self.assertEqual((done.code, done.out), (0, b"mine\n"))
+        self.open_gate(gate)
+        holder.end()
 
     def test_held_in_the_background(self):
         owner = subprocess.Popen(["sleep", "600"])
