@@ -58,6 +58,7 @@ for words in "get key --help" "get key --config f" "get key --frob" "get" "list"
     "batch"; do
   # shellcheck disable=SC2086
   output=$("$prefix/bin/sluice" cache $words </dev/null)
+  # shellcheck disable=SC2086
   [ "$output" = "<cache>$(printf '<%s>' $words)" ] || fail "cache $words gives: $output"
 done
 output=$(SLUICE_CONFIG=f "$prefix/bin/sluice" cache get key </dev/null)

@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+#!/bin/sh
 # A cache for shell scripts, on `sluice cache`. For bash, zsh, dash and any other POSIX shell:
 #
 #   . /usr/local/share/sluice/sluice-cache.sh
