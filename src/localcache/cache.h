@@ -146,8 +146,8 @@ class Cache {
   // hundred entries a transaction; the new limits hold when this has returned.
   Result<> set_limits(const Limits& limits);
 
-  // Folds pending hits in, deletes what has expired and files that nobody names, and gives free
-  // space back to the file system when there is much of it.
+  // Folds pending hits in, deletes what has expired and files that nobody names or holds, and gives
+  // free space back to the file system when there is much of it.
   Result<Collected> gc();
   // Deletes everything but the limits and statistics. Returns the number of entries.
   Result<std::uint64_t> clear();

@@ -145,6 +145,25 @@ TEST_F(LimitsTest, AFullDiskLosesNothing) {
   expect_clean(cache);
 }
 
+// As on a file system that several machines use.
+TEST_F(LimitsTest, WorksWithTheRollbackJournal) {
+  {
+    open();
+  }
+  {
+    auto database = sqlite::Database::open(location_.database());
+    ASSERT_TRUE(database && database->run("PRAGMA journal_mode=DELETE"));
+  }
+  Cache cache = open();
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(cache.set("key", std::to_string(i)));
+    EXPECT_EQ(*(*Cache::get_once(location_, "key"))->value.rest(), std::to_string(i));
+  }
+  EXPECT_FALSE(std::filesystem::exists(location_.database() + "-wal"));
+  ASSERT_TRUE(cache.gc());
+  expect_clean(cache);
+}
+
 TEST_F(LimitsTest, TheFirstWhoWritesSetsTheLimits) {
   options_.limits = {.max_bytes = 5000};
   Cache one = open();

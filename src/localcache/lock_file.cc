@@ -1,5 +1,6 @@
 #include "localcache/lock_file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -184,11 +185,11 @@ bool is_dead(const HolderRecord& record) {
 
 std::string lock_path(const Location& location, std::string_view name) {
   constexpr std::size_t kLongest = 150;
-  const bool is_plain = name.size() <= kLongest && std::ranges::all_of(name, [](char c) {
-                          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                                 (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' ||
-                                 c == ':' || c == '@';
-                        });
+  const bool is_plain =
+      name.size() <= kLongest && !name.ends_with(".held") && std::ranges::all_of(name, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_' || c == '.' || c == ':' || c == '@';
+      });
   if (is_plain) return fmt::format("{}/n-{}", location.locks(), name);
   const XXH128_hash_t hash = XXH3_128bits(name.data(), name.size());
   return fmt::format("{}/h-{:016x}{:016x}", location.locks(), hash.high64, hash.low64);
@@ -339,6 +340,17 @@ void remove_if_unused(const std::string& path) {
   if (!through || !*through) return;
   const auto used = in_the_way(file.get(), F_WRLCK, kTickets, 0);
   if (used && !*used && is_still_at(file.get(), path)) ::unlink(path.c_str());
+}
+
+void remove_unused_locks(const std::string& folder) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), ::closedir);
+  while (const dirent* const entry = entries != nullptr ? ::readdir(entries.get()) : nullptr) {
+    const std::string_view name = entry->d_name;
+    // Those of HeldFile are not for the kernel's locks; whoever wants one takes it over.
+    if ((name.starts_with("n-") || name.starts_with("h-")) && !name.ends_with(".held")) {
+      remove_if_unused(fmt::format("{}/{}", folder, name));
+    }
+  }
 }
 
 Result<std::optional<HeldFile>> HeldFile::make(const std::string& path, unsigned mode,

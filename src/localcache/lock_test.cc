@@ -244,6 +244,24 @@ TEST_F(LockTest, LeavesNoFilesBehind) {
   EXPECT_TRUE(std::filesystem::is_empty(location_.locks()));
 }
 
+TEST_F(LockTest, GcRemovesTheFilesOfDeadHoldersOnly) {
+  Cache cache = open();
+  const pid_t child = run_child([&] {
+    const auto lock = Lock::take(location_, "dead", how_);
+    ++shared_->ready;
+    pause();
+    return 0;
+  });
+  ASSERT_TRUE(becomes([&] { return shared_->ready == 1; }));
+  kill(child, SIGKILL);
+  wait_for(child);
+  const auto held = take();
+  EXPECT_TRUE(std::filesystem::exists(lock_path(location_, "dead")));
+  ASSERT_TRUE(cache.gc());
+  EXPECT_FALSE(std::filesystem::exists(lock_path(location_, "dead")));
+  EXPECT_FALSE(take(milliseconds(0))) << "that one is held";
+}
+
 TEST_F(LockTest, ADamagedLockFileIsNoObstacle) {
   const auto held = take();
   for (const std::string& content : {std::string(), std::string("x"), std::string(3000, '\xff'),

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "localcache/change.h"
+#include "localcache/lock_file.h"
 
 namespace sluice::localcache {
 
@@ -103,6 +104,7 @@ Result<Collected> Cache::gc() {
   auto orphans = remove_orphans(open, collected.freed_bytes);
   if (!orphans) return std::unexpected(open.explain(orphans.error()));
   collected.orphans = *orphans;
+  remove_unused_locks(location().locks());
   if (auto compacted = compact(open); !compacted) {
     return std::unexpected(open.explain(compacted.error()));
   }

@@ -211,6 +211,8 @@ std::unique_ptr<OpenCache> open_still(const Location& location, const OpenOption
   ::clock_gettime(CLOCK_REALTIME, &now);
   const std::int64_t late = std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec - kTick;
   const auto& [database_moment, log_moment] = open->moments;
+  // Other machines' changes show late.
+  if (on_network_file_system(location.folder())) return nullptr;
   if (database_moment.file == 0 || log_moment.size != 0 || database_moment.changed > late ||
       log_moment.changed > late || has_rollback_journal(location.database())) {
     return nullptr;

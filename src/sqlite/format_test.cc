@@ -31,6 +31,10 @@ class FormatTest : public testing::Test {
     std::ifstream file(path_, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
   }
+  void adopt_file(Journal journal = Journal::log) {
+    auto database = Database::open(path_);
+    ASSERT_TRUE(database && adopt(*database, kCurrent, journal));
+  }
   std::filesystem::path folder_;
   std::string path_;
 };
@@ -117,6 +121,42 @@ TEST_F(FormatTest, AFileThatIsNoDatabaseIsLeftAsItIs) {
   ASSERT_FALSE(database);
   EXPECT_EQ(database.error().code, ErrorCode::corrupt);
   EXPECT_EQ(content(), "key,value\n");
+}
+
+TEST_F(FormatTest, TheRollbackJournalTakesThePlaceOfTheLog) {
+  const auto mode = [this] {
+    auto database = Database::open(path_);
+    auto statement = database->prepare("PRAGMA journal_mode");
+    EXPECT_TRUE(statement->step());
+    return std::string(statement->text(0));
+  };
+  adopt_file();
+  EXPECT_EQ(mode(), "wal");
+  adopt_file(Journal::rollback);
+  EXPECT_EQ(mode(), "delete");
+  adopt_file();
+  EXPECT_EQ(mode(), "delete") << "it was chosen for the place where the file is";
+  std::filesystem::remove(path_);
+  adopt_file(Journal::rollback);
+  EXPECT_EQ(mode(), "delete");
+}
+
+TEST_F(FormatTest, AnImmutableFileIsReadWithoutItsLog) {
+  path_ = (folder_ / "a b%41?c#d.db").string();
+  adopt_file();
+  auto database = Database::open(path_, {.access = Access::read_only, .immutable = true});
+  ASSERT_TRUE(database) << database.error().message;
+  EXPECT_EQ(*database->number("SELECT y FROM a"), 2);
+  EXPECT_FALSE(std::filesystem::exists(path_ + "-wal"));
+}
+
+TEST_F(FormatTest, ALogThatIsKeptIsThereAfterwards) {
+  {
+    auto database = Database::open(path_, {.keep_log = true});
+    ASSERT_TRUE(adopt(*database, kCurrent));
+  }
+  EXPECT_GT(std::filesystem::file_size(path_ + "-wal"), 0);
+  EXPECT_EQ(*Database::open(path_)->number("SELECT y FROM a"), 2);
 }
 
 TEST_F(FormatTest, ManyMayAdoptAtOnce) {
