@@ -1,7 +1,7 @@
 // Times whole processes in turns: spawn PAIRS OURS… -- THEIRS…
 //
-// Starts both command lines PAIRS times by posix_spawn, one after the other, with stdin and stdout on
-// /dev/null, and prints in JSON the median of each in microseconds and the median of the pairs'
+// Starts both command lines PAIRS times by posix_spawn, one after the other, with stdin and stdout
+// on /dev/null, and prints in JSON the median of each in microseconds and the median of the pairs'
 // ratios. Pairs share what the machine does meanwhile, so their ratio is steadier than the ratio of
 // two medians. Fails if a process does not exit with 0.
 #include <fcntl.h>

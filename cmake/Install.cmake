@@ -3,6 +3,7 @@
 #   bin/sluice, libexec/sluice/sluice-engine      the program: the front finds the engine from its own place
 #   lib/libsluice.a, include/sluice, lib/cmake/sluice   the library, for find_package(sluice)
 #   share/man, share/bash-completion, …           what goes with the program
+#   share/sluice/sluice-cache.sh                  functions for shell scripts
 #
 # The target `installables` builds just that.
 include(CMakePackageConfigHelpers)
@@ -31,6 +32,7 @@ add_dependencies(installables sluice sluice-front sluice-engine)
 # The front looks for ../libexec/sluice/sluice-engine, so these two names are fixed.
 install(TARGETS sluice-front RUNTIME DESTINATION bin)
 install(TARGETS sluice-engine RUNTIME DESTINATION libexec/sluice)
+install(FILES packaging/shell/sluice-cache.sh DESTINATION ${CMAKE_INSTALL_DATADIR}/sluice)
 install(FILES LICENSE NOTICE docs/third-party.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 install(TARGETS sluice sluice_asio EXPORT sluice-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -83,13 +83,19 @@ class FirstError {
   std::optional<Error> error_;
 };
 
+constexpr int kSizeEntries = 200;
+constexpr int kBatchEntries = 100;
+constexpr int kBatchRounds = 5;
+constexpr int kWriters = 4;
+constexpr int kWrites = 50;
+
 // The bounds are the documented ones of the scripts' caches that this replaces.
 
 Result<Outcome> check_size(const Scratch& scratch) {
   constexpr milliseconds kMost{10};
   auto cache = scratch.open();
   if (!cache) return std::unexpected(cache.error());
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < kSizeEntries; ++i) {
     if (auto set = cache->set(fmt::format("size:{}", i), "value"); !set) {
       return std::unexpected(set.error());
     }
@@ -123,29 +129,34 @@ Result<Outcome> check_lock(const Scratch& scratch) {
 }
 
 Result<Outcome> check_batch(const Scratch& scratch) {
-  constexpr int kEntries = 100;
   auto cache = scratch.open();
   if (!cache) return std::unexpected(cache.error());
   std::vector<std::string> keys;
-  for (int i = 0; i < kEntries; ++i) keys.push_back(fmt::format("batch:{}", i));
-  FirstError first;
-  const auto single = time_of([&] {
-    for (const std::string& key : keys) static_cast<void>(first.failed(cache->set(key, "value")));
-  });
+  for (int i = 0; i < kBatchEntries; ++i) keys.push_back(fmt::format("batch:{}", i));
   std::vector<localcache::Operation> operations;
   for (const std::string& key : keys) {
     operations.push_back({.kind = localcache::Operation::Kind::set, .key = key, .value = "other"});
   }
-  const auto batch = time_of([&] { static_cast<void>(first.failed(cache->batch(operations))); });
+  FirstError first;
+  auto single = Clock::duration::max();
+  auto batch = Clock::duration::max();
+  // In turns, and the best of both: what else the machine does is not what is measured.
+  for (int round = 0; round < kBatchRounds; ++round) {
+    single = std::min(single, time_of([&] {
+                        for (const std::string& key : keys) {
+                          static_cast<void>(first.failed(cache->set(key, "value")));
+                        }
+                      }));
+    batch = std::min(batch,
+                     time_of([&] { static_cast<void>(first.failed(cache->batch(operations))); }));
+  }
   if (first.error()) return std::unexpected(*first.error());
   return Outcome{batch < single * 6 / 10, batch,
-                 fmt::format("for a batch of {}, {:.2f} ms one by one; 40 % less wanted", kEntries,
-                             in_ms(single))};
+                 fmt::format("for a batch of {}, {:.2f} ms one by one; 40 % less wanted",
+                             kBatchEntries, in_ms(single))};
 }
 
 Result<Outcome> check_exact(const Scratch& scratch) {
-  constexpr int kWriters = 4;
-  constexpr int kWrites = 50;
   const std::string value(1000, 'x');
   auto cache = scratch.open();
   if (!cache) return std::unexpected(cache.error());
@@ -184,7 +195,7 @@ Result<Outcome> check_statistics(const Scratch& scratch) {
       time_of([&] { view = localcache::Statistics::read(scratch.location().statistics()); });
   if (!view) return std::unexpected(view.error());
   // What the checks before this one have done.
-  constexpr std::uint64_t kSets = 200 + 100 + 4 * 50;
+  constexpr std::uint64_t kSets = kSizeEntries + kBatchRounds * kBatchEntries + kWriters * kWrites;
   std::uint64_t sets = 0;
   std::chrono::nanoseconds typical{};
   for (const localcache::Timing& timing : view->timings) {

@@ -55,15 +55,14 @@ void add_row(Table& table, const EntryInfo& info, TimePoint now) {
 // Writes entries while they come.
 class Lister {
  public:
-  Lister(Context& context, Session& session) : session_(session) {
-    const Invocation& invocation = session.invocation();
-    json_ = session.json();
-    long_ = invocation.on("long") && !json_;
-    end_ = invocation.on("null") ? '\0' : '\n';
-    for_terminal_ = context.console.stdout_is_terminal() && !invocation.on("null");
-    most_ = invocation.count("limit");
-    tags_ = invocation.values("tag");
-  }
+  Lister(Context& context, Session& session)
+      : session_(session),
+        json_(session.json()),
+        long_(session.invocation().on("long") && !json_),
+        end_(session.invocation().on("null") ? '\0' : '\n'),
+        for_terminal_(context.console.stdout_is_terminal() && end_ == '\n'),
+        most_(session.invocation().count("limit")),
+        tags_(session.invocation().values("tag")) {}
 
   Result<> run() {
     const auto cache = session_.open(Access::read);
@@ -108,10 +107,10 @@ class Lister {
   }
 
   Session& session_;
-  bool json_ = false;
-  bool long_ = false;
-  char end_ = '\n';
-  bool for_terminal_ = false;
+  bool json_;
+  bool long_;
+  char end_;
+  bool for_terminal_;
   std::optional<std::uint64_t> most_;
   std::vector<std::string> tags_;
   TimePoint now_;

@@ -1,5 +1,6 @@
 // sluice cache stats
 #include "base/size.h"
+#include "base/utf8.h"
 #include "cache_command.h"
 #include "localcache/statistics.h"
 #include "localcache/statistics_text.h"
@@ -17,7 +18,7 @@ std::string milliseconds(std::chrono::nanoseconds time) {
 }
 
 std::string table_text(const Session& session, const StatisticsView& view) {
-  std::string out = fmt::format("namespace  {}\n", session.location().name);
+  std::string out = fmt::format("namespace  {}\n", printable(session.location().name));
   Table counters({{"COUNTER"}, {"TIMES", Table::Align::right}});
   for (std::size_t i = 0; i < view.counters.size(); ++i) {
     counters.add(
@@ -41,15 +42,46 @@ std::string table_text(const Session& session, const StatisticsView& view) {
   return out;
 }
 
-Result<> reset(const Session& session) {
+Result<localcache::Statistics::Opened> open_statistics(const Session& session) {
   const auto& location = session.location();
-  if (auto made = localcache::make_folders(location); !made) return made;
-  const auto opened =
-      localcache::Statistics::open(location.statistics(), location.for_group ? 0660 : 0600);
+  if (auto made = localcache::make_folders(location); !made) return std::unexpected(made.error());
+  return localcache::Statistics::open(location.statistics(), location.for_group ? 0660 : 0600);
+}
+
+Result<> reset(const Session& session) {
+  const auto opened = open_statistics(session);
   if (!opened) return std::unexpected(opened.error());
   opened->statistics->reset();
   session.messages().say("what was measured is forgotten");
   return {};
+}
+
+// OPERATION=MS. The names are those that the statistics show; batch_write is what some scripts call
+// a batch.
+Result<> record(const Session& session, std::string_view text) {
+  const std::size_t equals = text.rfind('=');
+  const auto took = parse_count(equals == std::string_view::npos ? "" : text.substr(equals + 1));
+  if (!took || *took > std::uint64_t{1} << 40) {
+    return fail(ErrorCode::invalid_argument,
+                "--record takes an operation and whole milliseconds: write_cache=15.");
+  }
+  const std::string_view wanted =
+      text.substr(0, equals) == "batch_write" ? "batch_cache" : text.substr(0, equals);
+  std::string names;
+  for (std::size_t i = 0; i < localcache::kTimedCount; ++i) {
+    const auto operation = static_cast<localcache::Timed>(i);
+    if (name(operation) != wanted) {
+      names += fmt::format("{}{}", names.empty() ? "" : ", ", name(operation));
+      continue;
+    }
+    if (!session.timing()) return {};
+    const auto opened = open_statistics(session);
+    if (!opened) return std::unexpected(opened.error());
+    opened->statistics->record(operation, std::chrono::milliseconds(*took));
+    return {};
+  }
+  return fail(ErrorCode::invalid_argument, "--record knows no operation \"{}\": name one of {}.",
+              printable(wanted), names);
 }
 
 Result<> show(const Session& session) {
@@ -80,6 +112,10 @@ int run_cache_stats(Context&, Session& session) {
     return session.report(
         {ErrorCode::invalid_argument, Retry::never, std::nullopt,
          "--json, --csv, --prometheus and --reset exclude each other. Name one."});
+  }
+  if (const auto operation = invocation.value("record")) {
+    const auto recorded = record(session, *operation);
+    return recorded ? 0 : session.report(recorded.error());
   }
   const auto done = invocation.on("reset") ? reset(session) : show(session);
   return done ? 0 : session.report(done.error());

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <new>
 #include <string>
 #include <string_view>
@@ -63,6 +64,10 @@ int main(int argc, char** argv) {
       if (const auto code = sluice::front::run_fast(words, environment)) return *code;
     } catch (const std::bad_alloc&) {
       say("sluice: there is not enough memory\n");
+      return 1;
+    } catch (const std::exception& error) {
+      say(std::string("sluice: an error in Sluice itself: ") + error.what() +
+          "; please report it\n");
       return 1;
     }
   }

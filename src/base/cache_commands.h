@@ -185,6 +185,10 @@ inline constexpr Flag cache_stats_flags[] = {
     {.name = "csv", .help = "the last 10,000 operations: timestamp,operation,duration_ms"},
     {.name = "prometheus", .help = "the text format of Prometheus, for node_exporter"},
     {.name = "reset", .help = "forget what was measured"},
+    {.name = "record",
+     .value = "OPERATION=MS",
+     .kind = text,
+     .help = "count one more operation, of a script's own, that took so long"},
 };
 inline constexpr FlagGroup cache_stats_groups[] = {{"Output", cache_stats_flags},
                                                    {"Cache", cache_place}};

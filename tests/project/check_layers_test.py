@@ -86,6 +86,8 @@ class CheckLayers(unittest.TestCase):
         self.accepted("apps/sluice/main.cc", '#include "base/error.h"\n#include "localcache/cache.h"\n')
         self.refused("apps/sluice/main.cc", '#include "store/store.h"\n', "front binary")
         self.refused("apps/sluice/main.cc", "#include <boost/asio.hpp>\n", "front binary")
+        self.refused("apps/cache/get.cc", '#include "store/store.h"\n', "front binary")
+        self.refused("apps/cache/get.cc", "#include <boost/json.hpp>\n", "front binary")
         self.refused("src/sqlite/a.cc", "#include <boost/asio.hpp>\n", "no event loop")
 
 

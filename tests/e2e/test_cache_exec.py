@@ -1,0 +1,283 @@
+"""`sluice cache exec` and `sluice cache lock`: who runs, who waits, and what is told."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import unittest
+
+from harness import PATIENCE, SLUICE, USAGE, SluiceTest
+
+TIMED_OUT, OWN_FAILURE, CANNOT_RUN, NO_COMMAND = 124, 125, 126, 127
+
+
+class ProcessTest(SluiceTest):
+    def setUp(self):
+        super().setUp()
+        # Before the folder goes: what runs in the background may still write there.
+        self.addCleanup(self.wait_for, self.nobody_is_left, "the processes in the background")
+
+    def nobody_is_left(self):
+        mark = os.fsencode(f"XDG_CACHE_HOME={self.home}/cache")
+        for environment in pathlib.Path("/proc").glob("[0-9]*/environ"):
+            try:
+                if mark in environment.read_bytes():
+                    return False
+            except OSError:
+                pass  # it has ended, or is somebody else's
+        return True
+
+    def cache(self, *words, code=0, **more):
+        return self.sluice("cache", *words, code=code, **more)
+
+    def wait_for(self, condition, what):
+        """For what another process does and does not tell: looks until it is so."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            self.assertLess(time.monotonic(), end, f"waited in vain for {what}")
+            time.sleep(0.005)
+
+    def lines(self, name):
+        path = self.folder / name
+        return path.read_text().splitlines() if path.exists() else []
+
+    @staticmethod
+    def open_gate(gate):
+        """Ends who reads there."""
+        os.close(os.open(gate, os.O_WRONLY))
+
+    def fifo(self, name):
+        os.mkfifo(self.folder / name)
+        return self.folder / name
+
+
+class Exec(ProcessTest):
+    def test_keeps_output_errors_and_code(self):
+        command = ["sh", "-c", 'echo run >> runs; printf "a\\0b"; echo err >&2; exit 3']
+        for _ in range(3):
+            done = self.cache("exec", "--", *command, code=3)
+            self.assertEqual((done.out, done.err), (b"a\0b", b"err\n"))
+        self.assertEqual(self.lines("runs"), ["run"])
+
+    def test_what_it_is_known_by(self):
+        def runs(*flags, env=None, cwd=None, word="x"):
+            before = len(self.lines("runs"))
+            subprocess.run([SLUICE, "cache", "exec", *flags, "--", "sh", "-c",
+                            f'echo run >> "{self.folder}/runs"', word],
+                           env=self.environment(env), cwd=cwd or self.folder, check=True)
+            return len(self.lines("runs")) > before
+        other = self.folder / "other"
+        other.mkdir()
+        self.assertTrue(runs())
+        self.assertFalse(runs())
+        self.assertTrue(runs(word="y"))
+        self.assertTrue(runs(cwd=other))
+        self.assertFalse(runs(env={"COLOUR": "red"}))
+        self.assertTrue(runs("--key-env", "COLOUR"))
+        self.assertTrue(runs("--key-env", "COLOUR", env={"COLOUR": "red"}))
+        self.assertTrue(runs("--key-env", "COLOUR", env={"COLOUR": ""}))
+        self.assertFalse(runs("--key-env", "COLOUR", env={"COLOUR": "red"}))
+        self.assertTrue(runs("--key-file", "data"))
+        self.file("data", "1")
+        self.assertTrue(runs("--key-file", "data"))
+        self.assertFalse(runs("--key-file", "data"))
+        self.file("data", "2")
+        self.assertTrue(runs("--key-file", "data"))
+
+    def test_failures(self):
+        command = ["sh", "-c", "echo run >> runs; exit 1"]
+        for _ in range(2):
+            self.cache("exec", "--discard-failures", "--", *command, code=1)
+        self.assertEqual(len(self.lines("runs")), 2)
+        self.assertIn("nosuch", self.cache("exec", "--", "nosuch", code=NO_COMMAND).complaint)
+        self.cache("exec", "--", "/etc/passwd", code=CANNOT_RUN)
+        self.cache("exec", code=OWN_FAILURE)
+        self.cache("exec", "--ttl", "soon", "--", "true", code=OWN_FAILURE)
+        self.cache("exec", "--ns", "a/b", "--", "true", code=OWN_FAILURE)
+        self.cache("exec", "--key-file", "/proc/self/mem", "--", "true", code=OWN_FAILURE)
+        self.assertEqual(self.cache("list").out, b"")
+
+    def test_a_killed_command_is_not_kept(self):
+        for _ in range(2):
+            self.cache("exec", "--", "sh", "-c", "echo run >> runs; kill -KILL $$", code=128 + 9)
+        self.assertEqual(len(self.lines("runs")), 2)
+
+    def test_streams_pass_through_while_it_runs(self):
+        gate = self.fifo("gate")
+        run = self.start("cache", "exec", "--", "sh", "-c", f"echo first; cat '{gate}'; echo last")
+        self.assertEqual(run.process.stdout.readline(), b"first\n")
+        gate.write_text("opened\n")
+        done = run.end()
+        self.assertEqual((done.code, done.out), (0, b"opened\nlast\n"))
+
+    def test_long_output_is_passed_on_and_not_kept(self):
+        command = ["exec", "--max-output", "100kB", "--", "sh", "-c",
+                   "echo run >> runs; seq 1 100000"]
+        for _ in range(2):
+            self.assertEqual(len(self.cache(*command).lines()), 100000)
+        self.assertEqual(len(self.lines("runs")), 2)
+        for _ in range(2):
+            out = self.cache("exec", "--", "sh", "-c", "echo run >> runs; seq 1 100000").lines()
+            self.assertEqual(len(out), 100000)
+        self.assertEqual(len(self.lines("runs")), 3)
+
+    def test_stdin_is_empty_and_the_umask_the_callers(self):
+        script = f"umask 027; echo in | '{SLUICE}' cache exec -- sh -c 'wc -c; umask'"
+        done = subprocess.run(["sh", "-c", script], capture_output=True, env=self.environment(),
+                              check=True)
+        self.assertEqual(done.stdout.split(), [b"0", b"0027"])
+        engine = pathlib.Path(SLUICE).resolve().parent.parent / "libexec/sluice/sluice-engine"
+        done = subprocess.run(["sh", "-c", script.replace(SLUICE, str(engine)).replace("umask'", "umask '")],
+                              capture_output=True, env=self.environment(), check=True)
+        self.assertEqual(done.stdout.split(), [b"0", b"0027"])
+
+    def test_a_process_left_behind_is_not_waited_for(self):
+        gate = self.fifo("gate")
+        done = self.cache("exec", "--", "sh", "-c", f"cat '{gate}' & echo done")
+        self.assertEqual(done.out, b"done\n")
+        self.open_gate(gate)
+
+    def test_stale_results_come_at_once_and_are_made_anew(self):
+        command = ["exec", "--ttl", "1ms", "--stale", "1h", "--", "sh", "-c",
+                   "echo run >> runs; wc -l < runs"]
+        self.assertEqual(self.cache(*command).out.split(), [b"1"])
+        self.assertEqual(self.cache(*command).out.split(), [b"1"])
+        self.wait_for(lambda: len(self.lines("runs")) >= 2, "the run in the background")
+        self.wait_for(lambda: self.cache(*command).out.split() != [b"1"], "its result")
+
+    def test_a_background_run_holds_nothing_of_the_caller(self):
+        gate = self.fifo("gate")
+        command = (f"'{SLUICE}' cache exec --ttl 1ms --stale 1h -- "
+                   f"sh -c 'test -e first && cat \"{gate}\"; touch first; echo out'")
+        for _ in range(2):
+            done = subprocess.run(["sh", "-c", command], capture_output=True, cwd=self.folder,
+                                  env=self.environment(), timeout=60, check=True)
+            self.assertEqual(done.stdout, b"out\n")
+        gate.write_text("")  # waits for the one in the background, and ends it
+
+    def test_two_hundred_callers_run_it_once(self):
+        gate = self.fifo("gate")
+        command = [SLUICE, "cache", "exec", "--", "sh", "-c",
+                   f"echo run >> '{self.folder}/runs'; cat '{gate}'; echo err >&2; exit 7"]
+        callers = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                    env=self.environment(), cwd=self.folder) for _ in range(200)]
+        gate.write_text("result\n")  # when the runner is there
+        for caller in callers:
+            out, err = caller.communicate(timeout=PATIENCE)
+            self.assertEqual((caller.returncode, out, err), (7, b"result\n", b"err\n"))
+        self.assertEqual(self.lines("runs"), ["run"])
+
+    def test_a_killed_runner_frees_the_others(self):
+        gate = self.fifo("gate")
+        command = ["cache", "exec", "--", "sh", "-c",
+                   f"echo $$ >> pids; test $(wc -l < pids) -gt 1 || cat '{gate}'; echo done"]
+        first = self.start(*command)
+        self.wait_for(lambda: self.lines("pids"), "the first run")
+        others = [self.start(*command) for _ in range(8)]
+        first.send(signal.SIGKILL)
+        for other in others:
+            done = other.end()
+            self.assertEqual((done.code, done.out), (0, b"done\n"), str(done))
+        self.assertEqual(len(self.lines("pids")), 2)
+        # The command of the runner that died got a signal; what that had started goes on.
+        self.wait_for(lambda: not os.path.exists(f"/proc/{self.lines('pids')[0]}"), "its end")
+        self.open_gate(gate)
+        first.end()
+
+    def test_signals_go_on_to_the_command(self):
+        for number, code in ((signal.SIGTERM, 21), (signal.SIGINT, 22), (signal.SIGUSR1, 23)):
+            with self.subTest(signal=number):
+                run = self.start("cache", "exec", "--", "sh", "-c",
+                                 f"trap 'exit 21' TERM; trap 'exit 22' INT; trap 'exit 23' USR1;"
+                                 f"echo ready; while :; do sleep 0.01; done # {number}")
+                self.assertEqual(run.process.stdout.readline(), b"ready\n")
+                run.send(number)
+                self.assertEqual(run.end().code, code)
+        # Interrupted: not what the command gives when it is left alone. USR1 does not interrupt.
+        self.assertEqual(len(self.cache("list").lines()), 1)
+
+    def test_the_deadline(self):
+        run = self.start("cache", "exec", "--deadline", "200ms", "--", "sleep", "600")
+        done = run.end()
+        self.assertEqual(done.code, OWN_FAILURE)
+        self.assertIn("deadline", done.complaint)
+
+
+class Lock(ProcessTest):
+    def test_code_and_streams_are_the_commands(self):
+        done = self.cache("lock", "l", "--", "sh", "-c", "cat; echo err >&2; exit 7", code=7,
+                          stdin=b"in")
+        self.assertEqual((done.out, done.err), (b"in", b"err\n"))
+        self.cache("lock", "l", "--", "nosuch", code=NO_COMMAND)
+        self.cache("lock", "l", "--", "/etc/passwd", code=CANNOT_RUN)
+        self.cache("lock", "l", code=OWN_FAILURE)
+        self.cache("lock", "l", "--", "sh", "-c", "kill -TERM $$", code=128 + 15)
+        self.cache("lock", "any name / at all", "--", "true")
+
+    def test_one_at_a_time(self):
+        counter = self.file("counter", "0")
+        for wait in ("kernel", "exponential", "linear"):
+            contenders = [self.start("cache", "lock", "l", "--", "sh", "-c",
+                                     f"n=$(cat '{counter}'); sleep 0.02; echo $((n + 1)) > "
+                                     f"'{counter}'", env={"LOCK_BACKOFF_STRATEGY": wait})
+                          for _ in range(8)]
+            for contender in contenders:
+                self.assertEqual(contender.end().code, 0)
+        self.assertEqual(counter.read_text(), "24\n")
+        self.cache("lock", "l", "--", "true", code=OWN_FAILURE,
+                   env={"LOCK_BACKOFF_STRATEGY": "magic"})
+
+    def holding(self, *flags):
+        gate = self.fifo("gate")
+        holder = self.start("cache", "lock", "l", *flags, "--", "sh", "-c",
+                            f"echo ready; cat '{gate}' # guarded")
+        self.assertEqual(holder.process.stdout.readline(), b"ready\n")
+        return holder, gate
+
+    def test_a_timeout_names_the_holder(self):
+        holder, gate = self.holding()
+        late = self.cache("lock", "l", "--timeout", "50ms", "--", "echo", "in", code=TIMED_OUT)
+        self.assertEqual(late.out, b"")
+        self.assertIn(str(holder.process.pid), late.complaint)
+        self.assertIn("guarded", late.complaint)
+        self.cache("lock", "other", "--timeout", "50ms", "--", "true")
+        gate.write_text("")
+        self.assertEqual(holder.end().code, 0)
+        self.cache("lock", "l", "--timeout", "50ms", "--", "true")
+
+    def test_shared(self):
+        holder, gate = self.holding("--shared")
+        self.cache("lock", "l", "--shared", "--timeout", "10s", "--", "true")
+        self.cache("lock", "l", "--timeout", "50ms", "--", "true", code=TIMED_OUT)
+        gate.write_text("")
+        holder.end()
+
+    def test_a_killed_holder_frees_the_next(self):
+        holder, gate = self.holding()
+        waiting = self.start("cache", "lock", "l", "--timeout", "60s", "--", "echo", "mine")
+        holder.send(signal.SIGKILL)
+        done = waiting.end()
+        self.assertEqual((done.code, done.out), (0, b"mine\n"))
+        self.open_gate(gate)
+        holder.end()
+
+    def test_held_in_the_background(self):
+        owner = subprocess.Popen(["sleep", "600"])
+        self.addCleanup(owner.wait)
+        self.addCleanup(owner.kill)
+        hold = ["lock", "l", "--hold-for", owner.pid]
+        self.cache(*hold)  # returns, though the holder stays: it keeps no stream open
+        self.cache("lock", "l", "--timeout", "50ms", "--", "true", code=TIMED_OUT)
+        self.cache("lock", "l", "--hold-for", os.getpid(), "--release", code=OWN_FAILURE)
+        self.cache(*hold, "--release")
+        self.cache("lock", "l", "--timeout", "60s", "--", "true")
+        self.cache(*hold)
+        owner.kill()
+        self.cache("lock", "l", "--timeout", "60s", "--", "true")
+        self.cache("lock", "l", "--release", code=OWN_FAILURE)
+        self.assertEqual(self.run_sluice("cache", "get").code, USAGE)
+
+
+if __name__ == "__main__":
+    unittest.main()
