@@ -37,7 +37,9 @@ io::Task<ExitCode> run_delete(Context& context, const Invocation& invocation) {
     if (!made) co_return report_error(context, made.error());
     keys.emplace(std::move(*made));
   }
-  auto kv = co_await open_store(context, source_place(context, invocation), dry_run);
+  StorePlace place = source_place(context, invocation);
+  place.remembered = keys.has_value();
+  auto kv = co_await open_store(context, place, dry_run);
   if (!kv) co_return report_error(context, kv.error());
   auto job = KvJob::begin(context, invocation,
                           {.verb = "deleted",

@@ -16,7 +16,7 @@ namespace {
 
 // One key: its bare value, byte for byte.
 io::Task<ExitCode> get_one(Context& context, const Invocation& invocation) {
-  auto kv = co_await open_store(context, source_place(context, invocation));
+  auto kv = co_await open_store(context, reading_place(context, invocation));
   if (!kv) co_return report_error(context, kv.error());
   const std::string_view key = invocation.arguments().front();
   auto answer = co_await kv->store->get_exact(std::span(&key, 1));
@@ -49,7 +49,7 @@ io::Task<ExitCode> get_some(Context& context, const Invocation& invocation) {
                             "name the keys to get, or a selection (--prefix, --keys-file …; --all "
                             "for every entry)"});
   }
-  auto kv = co_await open_store(context, source_place(context, invocation));
+  auto kv = co_await open_store(context, reading_place(context, invocation));
   if (!kv) co_return report_error(context, kv.error());
   auto job = KvJob::begin(context, invocation,
                           {.verb = "written",

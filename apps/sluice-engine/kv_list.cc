@@ -51,7 +51,7 @@ io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
                                         "leave one out",
                                         format)});
   }
-  auto kv = co_await open_store(context, source_place(context, invocation));
+  auto kv = co_await open_store(context, reading_place(context, invocation));
   if (!kv) co_return report_error(context, kv.error());
   const EntryOutput how = entry_output(context, invocation, "table");
   auto output = open_output(context, invocation);

@@ -51,7 +51,8 @@ io::Task<ExitCode> create(Context& context, const Invocation& invocation) {
                         opened->backend->description());
     co_return ExitCode::done;
   }
-  const auto made = co_await opened->backend->create_namespace(title);
+  const auto backend = to_change(context, *opened);
+  const auto made = co_await backend->create_namespace(title);
   if (!made) co_return report_error(context, made.error());
   print(invocation.on("json") ? json_line(*made) : made->id + "\n");
   context.console.say("created namespace \"{}\" in {}", printable(title),
@@ -66,7 +67,8 @@ io::Task<ExitCode> rename(Context& context, const Invocation& invocation) {
   if (!found) co_return report_error(context, found.error());
   const std::string& title = invocation.arguments()[1];
   if (!invocation.on("dry-run")) {
-    const auto renamed = co_await opened->backend->rename_namespace(*found, title);
+    const auto backend = to_change(context, *opened);
+    const auto renamed = co_await backend->rename_namespace(*found, title);
     if (!renamed) co_return report_error(context, renamed.error());
     if (invocation.on("json")) print(json_line({.id = found->id, .title = title}));
   }
@@ -93,7 +95,8 @@ io::Task<ExitCode> remove(Context& context, const Invocation& invocation) {
     if (!sure) co_return report_error(context, sure.error());
   }
   if (!dry_run) {
-    const auto removed = co_await opened->backend->delete_namespace(*found);
+    const auto backend = to_change(context, *opened);
+    const auto removed = co_await backend->delete_namespace(*found);
     if (!removed) co_return report_error(context, removed.error());
   }
   if (invocation.on("json")) print(json_line(*found));

@@ -140,6 +140,7 @@ io::Task<ExitCode> put(Context& context, const Invocation& invocation) {
   StorePlace place = source_place(context, invocation);
   place.create_file = true;
   place.create = invocation.on("create-namespace");
+  place.remembered = !place.create;
   auto kv = co_await open_store(context, place, invocation.on("dry-run"));
   if (!kv) co_return report_error(context, kv.error());
   // The cheap checks first: the value may have to be typed.

@@ -14,7 +14,7 @@ namespace sluice::cli {
 namespace {
 
 io::Task<ExitCode> run_stats(Context& context, const Invocation& invocation) {
-  auto kv = co_await open_store(context, source_place(context, invocation));
+  auto kv = co_await open_store(context, reading_place(context, invocation));
   if (!kv) co_return report_error(context, kv.error());
   auto job = KvJob::begin(context, invocation,
                           {.verb = "counted",

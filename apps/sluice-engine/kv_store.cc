@@ -7,6 +7,7 @@
 #include "base/uri.h"
 #include "base/utf8.h"
 #include "io/worker.h"
+#include "store/cached.h"
 #include "store/dry_run.h"
 
 namespace sluice::cli {
@@ -35,6 +36,31 @@ StorePlace source_place(const Context& context, const Invocation& invocation) {
   return {.url = store_url(context, invocation),
           .name = invocation.value("namespace").value_or(""),
           .id = invocation.value("namespace-id").value_or("")};
+}
+
+StorePlace reading_place(const Context& context, const Invocation& invocation) {
+  StorePlace place = source_place(context, invocation);
+  place.remembered = true;
+  place.cached = invocation.on("cached");
+  return place;
+}
+
+std::shared_ptr<store::AnswerCache> answer_cache(Context& context, const Invocation& invocation) {
+  store::AnswerCache::Options options{.root = context.folders.cache + "/cache"};
+  // A clock cannot be asked for what lies beyond its end.
+  constexpr std::chrono::milliseconds kMost = std::chrono::years(1);
+  if (const auto ttl = invocation.duration("cache-ttl")) options.ttl = std::min(*ttl, kMost);
+  if (const auto most = invocation.count("cache-max-entries")) options.limits.max_entries = *most;
+  if (const auto most = invocation.size("cache-max-size")) options.limits.max_bytes = *most;
+  return std::make_shared<store::AnswerCache>(std::move(options), context.log);
+}
+
+std::shared_ptr<store::Backend> to_change(Context& context, const store::Opened& opened) {
+  if (opened.identity.empty()) return opened.backend;
+  return store::CachedBackend::make(
+      opened.backend, answer_cache(context, *context.invocation),
+      {.identity = opened.identity, .checks_namespace = opened.checks_namespace},
+      store::CachedBackend::LookUps::anew);
 }
 
 std::string KvStore::description() const {
@@ -94,6 +120,19 @@ io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, 
              .calls = {},
              .store = {}};
 
+  // Around what this function does only: the store keeps what it needs, and a purge asks the
+  // backend itself for its connection.
+  std::shared_ptr<store::Backend> backend = kv.opened.backend;
+  std::shared_ptr<store::AnswerCache> cache;
+  const store::CacheScope scope{.identity = kv.opened.identity,
+                                .checks_namespace = kv.opened.checks_namespace};
+  if (!scope.identity.empty()) {
+    cache = answer_cache(context, *context.invocation);
+    const auto look_ups = place.remembered ? store::CachedBackend::LookUps::remembered
+                                           : store::CachedBackend::LookUps::anew;
+    backend = store::CachedBackend::make(backend, cache, scope, look_ups);
+  }
+
   std::string name = place.name;
   if (name.empty() && place.id.empty()) {
     if (!has_default_namespace(place.url)) {
@@ -105,14 +144,14 @@ io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, 
   if (!place.id.empty()) {
     kv.in = {.id = place.id, .title = place.name.empty() ? place.id : place.name};
   } else {
-    auto found = co_await kv.opened.backend->find_namespace(name);
+    auto found = co_await backend->find_namespace(name);
     if (!found && found.error().code == ErrorCode::not_found && place.create) {
       if (dry_run) {
         // Nothing is read from it or written to it.
         context.console.say("would create namespace \"{}\"", printable(name));
         found = store::Namespace{.id = "(to be created)", .title = name};
       } else {
-        found = co_await kv.opened.backend->create_namespace(name);
+        found = co_await backend->create_namespace(name);
         if (found) context.console.say("created namespace \"{}\"", printable(name));
       }
     }
@@ -120,7 +159,12 @@ io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, 
     kv.in = std::move(*found);
   }
   kv.calls = std::make_unique<store::StoreStats>();
-  kv.store = kv.opened.backend->open(kv.in);
+  kv.store = backend->open(kv.in);
+  if (cache != nullptr) {
+    const auto gets =
+        place.cached ? store::CachedStore::Gets::from_cache : store::CachedStore::Gets::from_store;
+    kv.store = std::make_unique<store::CachedStore>(std::move(kv.store), cache, scope, kv.in, gets);
+  }
   if (dry_run) kv.store = std::make_unique<store::DryRun>(std::move(kv.store));
   kv.store = std::make_unique<store::Timed>(std::move(kv.store), context.log, *kv.calls);
   co_return kv;

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "context.h"
+#include "store/answer_cache.h"
 #include "store/registry.h"
 #include "store/store.h"
 #include "store/timed.h"
@@ -25,8 +26,24 @@ struct StorePlace {
   // Make the file of an embedded store if it does not exist. What only reads refuses instead: the
   // name is mistyped, most likely.
   bool create_file = false;
+  // Take the namespace's id from the local cache, if it is fresh there. For commands of a few
+  // requests. A job looks it up: its many requests, its deletions and what it resumes are about the
+  // namespace that has the name now.
+  bool remembered = false;
+  bool cached = false;  // get values from the local cache (--cached)
 };
 [[nodiscard]] StorePlace source_place(const Context& context, const Invocation& invocation);
+// The same for a command that only reads, and not as a job: the local cache may help.
+[[nodiscard]] StorePlace reading_place(const Context& context, const Invocation& invocation);
+
+// The local cache of what services have answered, with the limits that the flags set; one a run.
+[[nodiscard]] std::shared_ptr<store::AnswerCache> answer_cache(Context& context,
+                                                               const Invocation& invocation);
+
+// A backend whose namespaces are about to be created, renamed or deleted: what the local cache
+// holds of them is dropped then.
+[[nodiscard]] std::shared_ptr<store::Backend> to_change(Context& context,
+                                                        const store::Opened& opened);
 
 // An opened store. Calls through `store` are counted, and made only in appearance with --dry-run.
 struct KvStore {

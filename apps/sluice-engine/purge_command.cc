@@ -13,6 +13,7 @@
 #include "cdn/purge.h"
 #include "commands.h"
 #include "consent.h"
+#include "kv_store.h"
 #include "progress_display.h"
 #include "purge_zones.h"
 #include "wire_text.h"
@@ -71,7 +72,7 @@ class Purge {
     auto connection = store::cloudflare::Connection::open(context_.store_environment());
     if (!connection) co_return std::unexpected(connection.error());
     api_.emplace(*connection, named_plan(invocation_));
-    cdn::Zones directory = zones_of(invocation_, *connection);
+    cdn::Zones directory = zones_of(invocation_, *connection, answer_cache(context_, invocation_));
     if (auto found = co_await find_zones(directory, named); !found) {
       co_return std::unexpected(found.error());
     }
@@ -111,6 +112,12 @@ class Purge {
       report = co_await cdn::purge(job, *api_, *spool_, std::move(plan));
     }
     co_await display_.stop();
+    for (const cdn::ZoneResult& zone : report.zones) {
+      // The next run looks it up: it may have been removed, and added anew under another id.
+      if (zone.ended && zone.ended->code == ErrorCode::not_found) {
+        co_await directory.forget(zone.zone);
+      }
+    }
     co_return report;
   }
 

@@ -28,11 +28,13 @@ std::vector<std::string> named_zones(const Context& context, const Invocation& i
 }
 
 cdn::Zones zones_of(const Invocation& invocation,
-                    std::shared_ptr<store::cloudflare::Connection> connection) {
+                    std::shared_ptr<store::cloudflare::Connection> connection,
+                    std::shared_ptr<store::AnswerCache> cache) {
   // The setting of the account is about its key-value store.
   const bool given = invocation.origin("account").value_or(Origin::standard) <= Origin::environment;
   return cdn::Zones(std::move(connection),
-                    given ? invocation.value("account").value_or("") : std::string());
+                    given ? invocation.value("account").value_or("") : std::string(),
+                    std::move(cache));
 }
 
 std::optional<cdn::Plan> named_plan(const Invocation& invocation) {

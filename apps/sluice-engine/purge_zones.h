@@ -17,9 +17,11 @@ namespace sluice::cli {
 [[nodiscard]] std::vector<std::string> named_zones(const Context& context,
                                                    const Invocation& invocation);
 
-// A look at the zones through `connection`; of one account only if --account is given.
+// A look at the zones through `connection`; of one account only if --account is given; helped by
+// `cache`, if there is one.
 [[nodiscard]] cdn::Zones zones_of(const Invocation& invocation,
-                                  std::shared_ptr<store::cloudflare::Connection> connection);
+                                  std::shared_ptr<store::cloudflare::Connection> connection,
+                                  std::shared_ptr<store::AnswerCache> cache = nullptr);
 
 // The plan that --plan names; none: that of each zone.
 [[nodiscard]] std::optional<cdn::Plan> named_plan(const Invocation& invocation);

@@ -108,7 +108,8 @@ constexpr Flag put_entry[] = {
 constexpr FlagGroup put_groups[] = {{"Store", store_namespace},
                                     {"Entry", put_entry},
                                     {"Change", change},
-                                    {"Namespace", create_namespace}};
+                                    {"Namespace", create_namespace},
+                                    {"Cache", looking_up}};
 constexpr Example put_examples[] = {
     {"sluice kv put --namespace sessions user:1 '{\"name\":\"Ada\"}' --ttl 1h", "with an expiry"},
     {"sluice kv put --namespace pages logo.png --file logo.png --metadata '{\"tags\":[\"img\"]}'",
@@ -126,9 +127,9 @@ constexpr Flag delete_guard[] = {
      .help = "stop before the first deletion if more than N entries would go"},
     {.name = "null", .letter = '0', .help = "keys end in NUL in --keys-file"},
 };
-constexpr FlagGroup delete_groups[] = {{"Store", store_namespace}, {"Selection", selection},
-                                       {"Listing", listing},       {"Change", change},
-                                       {"Guard", delete_guard},    {"Work", work}};
+constexpr FlagGroup delete_groups[] = {
+    {"Store", store_namespace}, {"Selection", selection}, {"Listing", listing}, {"Change", change},
+    {"Guard", delete_guard},    {"Work", work},           {"Cache", looking_up}};
 constexpr Example delete_examples[] = {
     {"sluice kv delete --namespace sessions --search old-data --dry-run", "says what would go"},
     {"sluice kv delete --namespace sessions --prefix tmp: --max-delete 5000",
@@ -139,7 +140,8 @@ constexpr Example delete_examples[] = {
 constexpr FlagGroup kv_purge_groups[] = {{"Store", store_namespace},    {"Selection", selection},
                                          {"Listing", listing},          {"Zone", one_zone},
                                          {"Cache tags", kv_purge_tags}, {"Change", change},
-                                         {"Guard", delete_guard},       {"Work", work}};
+                                         {"Guard", delete_guard},       {"Work", work},
+                                         {"Cache", looking_up}};
 
 constexpr Flag export_output[] = {
     {.name = "format",
@@ -188,11 +190,9 @@ constexpr Flag import_input[] = {
      .standard = "0",
      .help = "skip up to N bad records, each reported with its place"},
 };
-constexpr FlagGroup import_groups[] = {{"Store", store_namespace},
-                                       {"Input", import_input},
-                                       {"Change", change},
-                                       {"Namespace", create_namespace},
-                                       {"Work", work}};
+constexpr FlagGroup import_groups[] = {
+    {"Store", store_namespace},      {"Input", import_input}, {"Change", change},
+    {"Namespace", create_namespace}, {"Work", work},          {"Cache", looking_up}};
 constexpr Example import_examples[] = {
     {"sluice kv import --namespace sessions --create-namespace sessions.ndjson.zst",
      "into a new namespace"},

@@ -80,18 +80,16 @@ inline constexpr Flag purge_work[] = {
      .help = "write what was not purged to this file (default: one in the folder of jobs)"},
 };
 
-inline constexpr FlagGroup purge_everything_groups[] = {{"Zone", one_zone},
-                                                        {"Zones", all_zones},
-                                                        {"Cloudflare", zone_place},
-                                                        {"Change", change},
-                                                        {"Work", purge_work}};
+inline constexpr FlagGroup purge_everything_groups[] = {
+    {"Zone", one_zone}, {"Zones", all_zones}, {"Cloudflare", zone_place},
+    {"Change", change}, {"Work", purge_work}, {"Cache", looking_up}};
 inline constexpr FlagGroup purge_items_groups[] = {
-    {"Zone", one_zone},         {"Zones", all_zones}, {"Input", purge_input},
-    {"Cloudflare", zone_place}, {"Change", change},   {"Work", purge_work}};
+    {"Zone", one_zone}, {"Zones", all_zones}, {"Input", purge_input}, {"Cloudflare", zone_place},
+    {"Change", change}, {"Work", purge_work}, {"Cache", looking_up}};
 inline constexpr FlagGroup purge_files_groups[] = {
     {"Zone", one_zone},         {"Zones", all_zones},       {"Input", purge_input},
     {"Variants", file_headers}, {"Cloudflare", zone_place}, {"Change", change},
-    {"Work", purge_work}};
+    {"Work", purge_work},       {"Cache", looking_up}};
 
 inline constexpr Argument urls_to_purge[] = {
     {.name = "URL", .required = false, .repeatable = true, .help = "URLs of files"}};

@@ -163,8 +163,39 @@ inline constexpr Flag work[] = {
      .help = "write the keys that failed to this file (default: beside the job's journal)"},
 };
 
+inline constexpr Flag cache_age = {
+    .name = "cache-ttl",
+    .value = "TIME",
+    .kind = duration,
+    .standard = "5m",
+    .help =
+        "how long look-ups (namespaces, zones) and, with --cached, values are kept in the local "
+        "cache; 0s: nothing is"};
+inline constexpr Flag cache_entries = {.name = "cache-max-entries",
+                                       .value = "N",
+                                       .kind = count,
+                                       .least = 1,
+                                       .standard = "10000",
+                                       .help = "keep so many at most, of either kind"};
+inline constexpr Flag cache_bytes = {.name = "cache-max-size",
+                                     .value = "SIZE",
+                                     .kind = size,
+                                     .least = 1,
+                                     .standard = "50MB",
+                                     .help = "keep so many bytes at most, of either kind"};
+
+// Of commands that look up a namespace or a zone.
+inline constexpr Flag looking_up[] = {cache_age, cache_entries, cache_bytes};
+
+// The same for commands that read entries.
 inline constexpr Flag reading[] = {
-    {.name = "cached", .help = "accepted: nothing is cached yet, so every answer is fresh"},
+    {.name = "cached",
+     .help = "get values by key, with their metadata, from the local cache while they are fresh "
+             "there (kv get, and kv list --keys-file, of cloudflare: and redis:; all else is read "
+             "anew)"},
+    cache_age,
+    cache_entries,
+    cache_bytes,
 };
 
 inline constexpr Flag change[] = {

@@ -1,6 +1,7 @@
 #include "cdn/zones.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/percent.h"
@@ -11,6 +12,11 @@ namespace sluice::cdn {
 namespace {
 
 using store::cloudflare::Envelope;
+using Kind = store::AnswerCache::Kind;
+
+// How a zone was asked for: by its own name, or by that of a host in it.
+constexpr std::string_view kByName = "name";
+constexpr std::string_view kByHost = "host";
 
 constexpr std::size_t kPerPage = 50;  // the most that the service takes
 constexpr std::string_view kPermission = "read the zones (Zone, Read)";
@@ -44,8 +50,53 @@ std::vector<std::string> zone_names_of(std::string_view host) {
   return names;
 }
 
-Zones::Zones(std::shared_ptr<store::cloudflare::Connection> connection, std::string account)
-    : connection_(std::move(connection)), account_(std::move(account)) {}
+Zones::Zones(std::shared_ptr<store::cloudflare::Connection> connection, std::string account,
+             std::shared_ptr<store::AnswerCache> cache)
+    : connection_(std::move(connection)), account_(std::move(account)), cache_(std::move(cache)) {}
+
+std::string Zones::cache_key(std::string_view kind, std::string_view name) const {
+  const std::array<std::string_view, 4> texts{connection_->identity(), account_, kind, name};
+  return "zone:" + store::digest(texts);
+}
+
+io::Task<std::vector<std::optional<Zone>>> Zones::recall(std::string_view kind,
+                                                         std::span<const std::string> names) {
+  std::vector<std::optional<Zone>> zones(names.size());
+  if (!cache_) co_return zones;
+  std::vector<std::string> keys;
+  keys.reserve(names.size());
+  for (const std::string& name : names) keys.push_back(cache_key(kind, name));
+  const auto known = co_await cache_->get(Kind::look_ups, std::move(keys));
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (!known[i] || known[i]->size() != 6 || known[i]->front().empty()) continue;
+    const auto& fields = *known[i];
+    zones[i] = Zone{.id = fields[0],
+                    .name = fields[1],
+                    .status = fields[2],
+                    .plan = fields[3],
+                    .account_id = fields[4],
+                    .account_name = fields[5]};
+  }
+  co_return zones;
+}
+
+io::Task<> Zones::remember(std::string_view kind, const Found& zones) {
+  if (!cache_) co_return;
+  std::vector<store::AnswerCache::Answer> answers;
+  for (const auto& [name, zone] : zones) {
+    answers.push_back({.key = cache_key(kind, name),
+                       .fields = {zone.id, zone.name, zone.status, zone.plan, zone.account_id,
+                                  zone.account_name}});
+  }
+  co_await cache_->set(Kind::look_ups, std::move(answers));
+}
+
+io::Task<> Zones::forget(const Zone& zone) {
+  if (!cache_) co_return;
+  std::vector<std::string> keys{cache_key(kByName, lower(zone.name))};
+  for (const std::string& host : recalled_hosts_) keys.push_back(cache_key(kByHost, host));
+  co_await cache_->erase(Kind::look_ups, std::move(keys));
+}
 
 io::Task<Result<ZonePage>> Zones::page(std::string query, std::string doing) {
   const auto judge = [&](http::Response& response) -> Result<ZonePage> {
@@ -115,6 +166,22 @@ Result<std::optional<Zone>> Zones::choose(std::vector<Zone> found, std::string_v
 
 io::Task<Result<std::optional<Zone>>> Zones::look_up(std::string name) {
   if (const auto known = by_name_.find(name); known != by_name_.end()) co_return known->second;
+  const auto known = co_await recall(kByName, std::span(&name, 1));
+  if (known.front()) {
+    by_name_.emplace(std::move(name), known.front());
+    co_return known.front();
+  }
+  auto found = co_await ask_for(name);
+  if (found && *found) {
+    Found one;
+    one.emplace(std::move(name), **found);
+    co_await remember(kByName, one);
+  }
+  co_return found;
+}
+
+io::Task<Result<std::optional<Zone>>> Zones::ask_for(std::string name) {
+  if (const auto known = by_name_.find(name); known != by_name_.end()) co_return known->second;
   std::vector<Zone> found;
   if (all_seen_) {
     found = seen_;
@@ -177,6 +244,28 @@ io::Task<Result<std::vector<Zone>>> Zones::resolve(std::span<const std::string> 
 
 io::Task<Result<std::map<std::string, Zone, std::less<>>>> Zones::of_hosts(
     const std::set<std::string, std::less<>>& hosts) {
+  const std::vector<std::string> all(hosts.begin(), hosts.end());
+  const auto known = co_await recall(kByHost, all);
+  Found zones;
+  std::set<std::string, std::less<>> others;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (known[i]) {
+      zones.emplace(all[i], *known[i]);
+      recalled_hosts_.insert(all[i]);
+    } else {
+      others.insert(all[i]);
+    }
+  }
+  if (others.empty()) co_return zones;
+  auto found = co_await find_of_hosts(others);
+  if (!found) co_return std::unexpected(std::move(found.error()));
+  co_await remember(kByHost, *found);
+  zones.merge(*found);
+  co_return zones;
+}
+
+io::Task<Result<Zones::Found>> Zones::find_of_hosts(
+    const std::set<std::string, std::less<>>& hosts) {
   std::set<std::string> names;
   for (const std::string& host : hosts) {
     for (std::string& name : zone_names_of(host)) names.insert(std::move(name));
@@ -194,7 +283,7 @@ io::Task<Result<std::map<std::string, Zone, std::less<>>>> Zones::of_hosts(
   std::map<std::string, Zone, std::less<>> zones;
   for (const std::string& host : hosts) {
     for (std::string& name : zone_names_of(host)) {
-      auto found = co_await look_up(std::move(name));
+      auto found = co_await ask_for(std::move(name));
       if (!found) co_return std::unexpected(std::move(found.error()));
       if (!*found) continue;
       zones.emplace(host, std::move(**found));

@@ -56,6 +56,12 @@ struct Opened {
   // thread. A call still resumes on its caller's loop. If false, they belong to the loop of
   // Environment::executor.
   bool any_loop = false;
+  // A digest of the service's address, the account and the credentials, under which its answers may
+  // be kept (store/cached.h). Empty: nothing is.
+  std::string identity{};
+  // Whether every call names its namespace by its id, and fails with a `not_found` that is
+  // Retry::fatal for one that is gone.
+  bool checks_namespace = false;
 };
 
 // Opens the service that `url` names ("sqlite:/x.db", "cloudflare://ACCOUNT", "memory:"). An

@@ -1,8 +1,10 @@
 #include "store/cloudflare/cloudflare.h"
 
+#include <array>
 #include <utility>
 
 #include "base/percent.h"
+#include "store/answer_cache.h"
 #include "store/cloudflare/account.h"
 #include "store/cloudflare/kv_backend.h"
 
@@ -34,6 +36,9 @@ Result<Opened> open_cloudflare(std::string_view account, const Environment& envi
   if (!address.empty()) description += " at " + address;
   Opened opened;
   opened.wire_stats = [shared = *connection] { return shared->wire_stats(); };
+  const std::array<std::string_view, 2> known_by{(*connection)->identity(), id};
+  opened.identity = digest(known_by);
+  opened.checks_namespace = true;
   opened.backend = std::make_unique<cloudflare::KvBackend>(
       std::make_shared<const cloudflare::Account>(*connection, std::move(id), std::move(path)),
       std::move(description));

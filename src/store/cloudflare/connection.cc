@@ -1,10 +1,12 @@
 #include "store/cloudflare/connection.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <iterator>
 #include <random>
 
+#include "store/answer_cache.h"
 #include "store/budget.h"
 #include "store/cloudflare/seeking.h"
 
@@ -137,11 +139,12 @@ bool is_known(int code) {
   return find_meaning(code) != nullptr;
 }
 
-Connection::Connection(const Environment& environment, std::string address,
+Connection::Connection(const Environment& environment, std::string address, std::string identity,
                        http::Client::Options client_options, http::Session::Options session_options,
                        flow::Gate::Options gate_options)
     : executor_(environment.executor),
       address_(std::move(address)),
+      identity_(std::move(identity)),
       concurrency_(std::max<std::size_t>(1, gate_options.concurrency)),
       client_(environment.executor, std::move(client_options), &environment.stop),
       gate_(environment.executor, environment.stop, gate_options),
@@ -180,8 +183,9 @@ Result<std::shared_ptr<Connection>> Connection::open(const Environment& environm
   client.connect_timeout = std::min(client.connect_timeout, client.timeout);
 
   std::string address = is_cloudflare ? std::string() : authority;
-  return std::make_shared<Connection>(environment, std::move(address), std::move(client),
-                                      std::move(session), gate);
+  const std::array<std::string_view, 2> known_by{*base_url, spender.reveal()};
+  return std::make_shared<Connection>(environment, std::move(address), digest(known_by),
+                                      std::move(client), std::move(session), gate);
 }
 
 WireStats Connection::wire_stats() const {

@@ -22,7 +22,7 @@ namespace sluice::store::cloudflare {
 class Connection {
  public:
   // `address` is the host and port, for messages, when it is not Cloudflare's own.
-  Connection(const Environment& environment, std::string address,
+  Connection(const Environment& environment, std::string address, std::string identity,
              http::Client::Options client_options, http::Session::Options session_options,
              flow::Gate::Options gate_options);
 
@@ -39,6 +39,9 @@ class Connection {
   // Empty: it is Cloudflare's own, where Cloudflare's documented budgets hold.
   [[nodiscard]] const std::string& address() const { return address_; }
 
+  // A digest of the address and the credentials (answer_cache.h).
+  [[nodiscard]] const std::string& identity() const { return identity_; }
+
   // Whether the service is one of ours that has said that its listings can seek (seeking.h).
   // Learned from the answers that tell of namespaces.
   [[nodiscard]] bool can_seek() const { return can_seek_; }
@@ -54,6 +57,7 @@ class Connection {
  private:
   io::Executor executor_;
   std::string address_;
+  std::string identity_;
   std::size_t concurrency_;
   http::Client client_;
   flow::Gate gate_;

@@ -1,9 +1,11 @@
 #include "store/redis/redis.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "base/utf8.h"
+#include "store/answer_cache.h"
 #include "store/budget.h"
 #include "store/redis/redis_backend.h"
 
@@ -91,9 +93,13 @@ Result<Opened> open_redis(const StoreUrl& url, const Environment& environment) {
   const Secret spender(fmt::format("{}\n{}", url.user, options.address.password.reveal()));
   gate.budget = shared_budget(
       environment, fmt::format("redis {}:{}", host.name, options.address.port), spender.reveal());
+  const std::string place =
+      fmt::format("redis {}:{}/{}", host.name, options.address.port, *database);
+  const std::array<std::string_view, 2> known_by{place, spender.reveal()};
   auto account = std::make_shared<redis::Account>(environment, gate, std::move(options),
                                                   std::move(description));
   Opened opened;
+  opened.identity = digest(known_by);
   opened.wire_stats = [account] { return account->wire_stats(); };
   opened.backend = std::make_unique<redis::RedisBackend>(account);
   return opened;

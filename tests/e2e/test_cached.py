@@ -1,0 +1,220 @@
+"""What the local cache knows costs no request; and what Sluice changes is not answered by it."""
+
+import unittest
+
+from harness import DONE, NOT_FOUND, UNAUTHORIZED, Entry, SluiceTest, parse_ndjson
+
+
+class Cached(SluiceTest):
+    flags = ()
+
+    def setUp(self):
+        super().setUp()
+        self.fake = self.server(*self.flags)
+        self.env = self.fake.environment()
+
+    def kv(self, command, *arguments, namespace="test", code=DONE, env=None):
+        return self.sluice("kv", command, "--store", "cloudflare:", "--namespace", namespace,
+                           *arguments, code=code, env={**self.env, **(env or {})})
+
+    def sent(self, *routes):
+        """The requests since the last call, of these routes or of all."""
+        stats = self.fake.stats()
+        self.fake.reset()
+        if not routes:
+            return stats["total"]
+        return sum(stats["requests"].get(route, 0) for route in routes)
+
+    def cache_bytes(self):
+        folder = self.home / "cache" / "sluice" / "cache"
+        return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+class LookUps(Cached):
+    def setUp(self):
+        super().setUp()
+        self.id = self.fake.fill("test", [Entry("k", "1"), Entry("other", "2")])
+
+    def test_a_title_is_looked_up_once(self):
+        self.assertEqual(self.kv("get", "k").out, b"1")
+        self.assertEqual(self.sent("GET namespaces"), 1)
+        self.kv("get", "k")
+        self.kv("get", "k", "other")
+        self.kv("list")
+        self.kv("stats")
+        self.kv("put", "k", "3")
+        self.kv("delete", "other", "--yes")
+        self.assertEqual(self.sent("GET namespaces"), 0)
+        self.assertEqual({key.decode() for key in self.fake.entries("test")}, {"k"})
+
+    def test_a_job_looks_it_up(self):
+        self.kv("get", "k")
+        self.sent()
+        self.kv("export", "-o", self.folder / "out")
+        self.assertEqual(self.sent("GET namespaces"), 1)
+        self.kv("delete", "--all-keys", "--yes")
+        self.assertEqual(self.sent("GET namespaces"), 1)
+
+    def test_no_time_is_no_cache(self):
+        for _ in range(2):
+            self.kv("get", "k", "--cache-ttl", "0s")
+            self.assertEqual(self.sent("GET namespaces"), 1)
+        self.kv("get", "k", env={"SLUICE_CACHE_TTL": "0s"})
+        self.assertEqual(self.sent("GET namespaces"), 1)
+        self.assertFalse((self.home / "cache" / "sluice" / "cache").exists())
+
+    def test_a_namespace_renamed_by_sluice(self):
+        self.kv("get", "k")
+        self.sluice("kv", "namespace", "rename", "--store", "cloudflare:", "test", "new", env=self.env)
+        self.kv("get", "k", code=NOT_FOUND)
+        self.assertEqual(self.kv("get", "k", namespace="new").out, b"1")
+
+    def test_a_namespace_deleted_by_sluice(self):
+        self.kv("get", "k", "--cached")
+        self.sluice("kv", "namespace", "delete", "--store", "cloudflare:", "test", "--yes",
+                    env=self.env)
+        self.sent()
+        self.kv("get", "k", "--cached", code=NOT_FOUND)
+        self.assertEqual(self.sent("GET namespaces"), 1)
+
+    def test_a_dry_run_drops_nothing(self):
+        self.kv("get", "k", "--cached")
+        self.sluice("kv", "namespace", "delete", "--store", "cloudflare:", "test", "--yes", "--dry-run",
+                    env=self.env)
+        self.kv("put", "k", "9", "--dry-run")
+        self.sent()
+        self.assertEqual(self.kv("get", "k", "--cached").out, b"1")
+        self.assertEqual(self.sent(), 0)
+
+    def test_a_namespace_made_anew_by_others(self):
+        for command, arguments in (("get", ["k"]), ("list", ["--format", "keys"]), ("put", ["k", "5"]),
+                                   ("get", ["k", "k"]), ("delete", ["k", "--yes"])):
+            with self.subTest(command=command, arguments=arguments):
+                self.kv("get", "k")
+                self.fake.api("DELETE", "/" + self.fake.namespace_id("test"))
+                self.fake.fill("test", [Entry("k", "1")])
+                self.kv(command, *arguments)
+                self.assertEqual(self.sent("GET namespaces"), 1)
+                if command == "put":
+                    self.assertEqual(self.fake.entries("test")[b"k"].value, b"5")
+                elif command == "delete":
+                    self.assertEqual(self.fake.entries("test"), {})
+
+    def test_a_namespace_deleted_by_others(self):
+        self.kv("get", "k")
+        self.fake.api("DELETE", "/" + self.id)
+        for _ in range(2):
+            result = self.kv("get", "k", code=NOT_FOUND)
+            self.assertIn('no namespace "test"', result.complaint)
+
+    def test_credentials_do_not_share(self):
+        self.kv("get", "k", "--cached")
+        self.kv("get", "k", "--cached", code=UNAUTHORIZED, env={"CLOUDFLARE_API_TOKEN": "stolen"})
+        self.kv("get", "k", "--cached", env={"CLOUDFLARE_ACCOUNT_ID": "f" * 32},
+                code=UNAUTHORIZED)
+
+    def test_no_secret_is_kept(self):
+        self.kv("get", "k", "--cached")
+        kept = self.cache_bytes()
+        self.assertIn(self.id.encode(), kept)  # the look-up is there
+        self.assertNotIn(self.fake.token.encode(), kept)
+
+
+class Values(Cached):
+    def setUp(self):
+        super().setUp()
+        self.entry = Entry("k", b"\x00\xff1", '{"n": 1}')
+        self.fake.fill("test", [self.entry, Entry("other", "2")])
+
+    def test_a_value_is_gotten_once(self):
+        for _ in range(3):
+            self.assertEqual(self.kv("get", "k", "--cached").out, self.entry.value)
+        self.assertEqual(self.sent("GET namespaces"), 1)
+        self.fake.reset()
+        self.kv("get", "k", "--cached")
+        self.assertEqual(self.sent(), 0)
+        self.kv("get", "k")
+        self.assertGreater(self.sent(), 0, "without --cached every value is fresh")
+
+    def test_several_with_metadata(self):
+        first = self.kv("get", "k", "other", "--cached", "--metadata", "--json").out
+        self.sent()
+        again = self.kv("get", "k", "other", "--cached", "--metadata", "--json").out
+        self.assertEqual(self.sent(), 0)
+        self.assertEqual(parse_ndjson(first), parse_ndjson(again))
+        self.assertEqual(parse_ndjson(again)[b"k"], self.entry)
+
+    def test_what_sluice_writes_is_seen(self):
+        entries = self.file("in.ndjson", Entry("k", "imported").line())
+        for arguments, expected in ((["put", "k", "new"], b"new"),
+                                    (["import", entries, "--yes"], b"imported")):
+            with self.subTest(arguments=arguments):
+                self.kv("get", "k", "--cached")
+                self.kv("get", "other", "--cached")
+                self.kv(*arguments)
+                self.sent()
+                self.assertEqual(self.kv("get", "k", "--cached").out, expected)
+                self.assertGreater(self.sent(), 0)
+                self.kv("get", "other", "--cached")
+                self.assertEqual(self.sent(), 0, "a key that was not written stays")
+        self.kv("delete", "k", "--yes")
+        self.kv("get", "k", "--cached", code=NOT_FOUND)
+
+    def test_no_time_is_no_cache(self):
+        self.kv("get", "k", "--cached")
+        self.sent()
+        self.kv("get", "k", "--cached", "--cache-ttl", "0s")
+        self.assertGreaterEqual(self.sent(), 2)
+
+    def test_the_limits_are_kept(self):
+        self.kv("get", "k", "--cached", "--cache-max-entries", "1", "--cache-max-size", "1MB")
+        self.kv("get", "other", "--cached", "--cache-max-entries", "1", "--cache-max-size", "1MB")
+        size = self.sluice("cache", "size", "--ns", "sluice-values", "--json").json()
+        self.assertEqual((size["entries"], size["max_bytes"]), (1, 1_000_000))
+
+    def test_settings_from_the_config_file(self):
+        folder = self.home / "config" / "sluice"
+        folder.mkdir(parents=True)
+        (folder / "config.toml").write_text('cache_ttl = "0s"\n')
+        for _ in range(2):
+            self.kv("get", "k", "--cached")
+            self.assertGreaterEqual(self.sent(), 2)
+
+    def test_a_damaged_cache_is_passed_over(self):
+        self.kv("get", "k", "--cached")
+        for path in (self.home / "cache" / "sluice" / "cache").rglob("cache.db*"):
+            path.write_bytes(b"x" * 10_000)
+        result = self.kv("get", "k", "--cached")
+        self.assertEqual(result.out, self.entry.value)
+        self.assertEqual(result.err, b"")
+        self.assertIn("passed over", self.kv("get", "k", "--cached", "--log-level", "debug").complaint)
+
+
+class Zones(Cached):
+    flags = ("--zone", "example.com=pro", "--zone", "other.test")
+
+    def purge(self, *arguments, **more):
+        return self.sluice("purge", *arguments, env=self.env, **more)
+
+    def test_a_zone_is_looked_up_once(self):
+        for arguments in (("tags", "--zone", "example.com", "a"),
+                          ("files", "https://www.example.com/logo.png", "https://other.test/x")):
+            with self.subTest(arguments=arguments):
+                self.purge(*arguments)
+                self.assertGreaterEqual(self.sent("GET zones"), 1)
+                report = self.purge(*arguments, "--json").json()
+                self.assertEqual(self.sent("GET zones"), 0)
+                self.assertTrue(report["complete"])
+                plans = {zone["name"]: zone.get("plan") for zone in report["zones"]}
+                self.assertEqual(plans["example.com"], "pro")
+                self.purge(*arguments, "--cache-ttl", "0s")
+                self.assertGreaterEqual(self.sent("GET zones"), 1)
+
+    def test_zones_that_are_shown_are_fresh(self):
+        for _ in range(2):
+            self.sluice("zones", "get", "example.com", env=self.env)
+            self.assertEqual(self.sent("GET zones"), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
