@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "cdn/zone_answer.h"
 #include "tests/cloudflare/fake.h"
 
@@ -119,6 +121,61 @@ TEST_F(ZonesTest, FewHostsAmongThousandsOfZonesAreLookedUp) {
     // The first page, and two names that were not known: not twenty pages.
     EXPECT_EQ(requests(), 4u);
   });
+}
+
+TEST_F(ZonesTest, WhatTheCacheKnowsCostsNoRequest) {
+  start({"example.com", "other.test"});
+  std::string folder = std::filesystem::temp_directory_path() / "sluice-zones-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::set<std::string, std::less<>> hosts{"www.example.com", "other.test"};
+  std::string id;
+  // As a run of the program would: nothing is known but what the cache holds.
+  const auto run_cached = [&](std::string account, auto body) {
+    const auto task = [&]() -> io::Task<int> {
+      auto cache = std::make_shared<store::AnswerCache>(
+          store::AnswerCache::Options{.root = folder, .limits = {}, .now = nullptr}, log);
+      Zones zones(connection, account, cache);
+      co_await body(zones);
+      co_return 0;
+    };
+    loop.run(task());
+  };
+  const auto look = [&](Zones& zones) -> io::Task<> {
+    const auto zone = co_await zones.get("Example.com");
+    EXPECT_TRUE(zone);
+    id = zone->id;
+    EXPECT_EQ(zone->name, "example.com");
+    EXPECT_EQ(zone->plan, "pro");
+    EXPECT_EQ(zone->status, "active");
+    const auto found = co_await zones.of_hosts(hosts);
+    EXPECT_TRUE(found);
+    EXPECT_EQ(found->size(), 2u);
+    EXPECT_EQ(found->at("www.example.com").id, id);
+  };
+  const std::string account = cloudflare_fake::Options().account;
+  run_cached("", look);
+  const std::uint64_t first = requests();
+  EXPECT_GE(first, 2u);
+  run_cached("", look);
+  EXPECT_EQ(requests(), first);
+  run_cached(account, look);
+  EXPECT_EQ(requests(), 2 * first) << "the zones of one account are another question";
+  run_cached("", [&](Zones& zones) -> io::Task<> {
+    const auto found = co_await zones.of_hosts(hosts);
+    co_await zones.forget(found->at("www.example.com"));
+  });
+  EXPECT_EQ(requests(), 2 * first);
+  run_cached("", look);
+  EXPECT_EQ(requests(), 3 * first);
+  run_cached("", [&](Zones& zones) -> io::Task<> {
+    for (int i = 0; i < 2; ++i) {
+      const auto none = co_await zones.get("nowhere.test");
+      EXPECT_EQ(none.error().code, ErrorCode::not_found);
+    }
+  });
+  run_cached("", [&](Zones& zones) -> io::Task<> { (void)co_await zones.get("nowhere.test"); });
+  EXPECT_EQ(requests(), 3 * first + 2) << "that there is none is asked anew by each run";
+  std::filesystem::remove_all(folder);
 }
 
 TEST_F(ZonesTest, AFailureIsNotAnAbsentZone) {

@@ -3,6 +3,7 @@
 import unittest
 
 from harness import DONE, NOT_FOUND, UNAUTHORIZED, Entry, SluiceTest, parse_ndjson
+from redis_server import RedisServer
 
 
 class Cached(SluiceTest):
@@ -214,6 +215,25 @@ class Zones(Cached):
         for _ in range(2):
             self.sluice("zones", "get", "example.com", env=self.env)
             self.assertEqual(self.sent("GET zones"), 1)
+
+
+class Redis(SluiceTest):
+    def test_values_and_no_look_ups(self):
+        redis = RedisServer()
+        self.addCleanup(redis.close)
+        kv = ("--store", redis.url)
+        redis.cli("SET", "k", "1")
+        self.assertEqual(self.sluice("kv", "get", *kv, "k", "--cached").out, b"1")
+        redis.cli("SET", "k", "2")  # behind our back
+        self.assertEqual(self.sluice("kv", "get", *kv, "k", "--cached").out, b"1")
+        self.assertEqual(self.sluice("kv", "get", *kv, "k").out, b"2")
+        self.sluice("kv", "put", *kv, "k", "3")
+        self.assertEqual(self.sluice("kv", "get", *kv, "k", "--cached").out, b"3")
+        # A namespace that is gone must not pass for an empty one.
+        self.sluice("kv", "put", *kv, "--namespace", "other", "--create-namespace", "k", "v")
+        self.sluice("kv", "list", *kv, "--namespace", "other")
+        redis.cli("FLUSHALL")
+        self.sluice("kv", "list", *kv, "--namespace", "other", code=NOT_FOUND)
 
 
 if __name__ == "__main__":
