@@ -369,7 +369,9 @@ class Connection {
       // Nearly always the kernel takes all of it at once, and nothing has to wait.
       for (;;) {
         ErrorCodeOfBoost error;
-        std::size_t n = stream_.write_some(buffers, error);
+        // One buffer is sent by send(), which the kernel takes quicker than a list of them.
+        std::size_t n = buffers[1].size() == 0 ? stream_.write_some(buffers[0], error)
+                                               : stream_.write_some(buffers, error);
         if (error == asio::error::would_block) {
           const auto [wait_error] = co_await stream_.async_wait(asio::socket_base::wait_write,
                                                                 asio::as_tuple(io::use_task));

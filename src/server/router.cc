@@ -61,6 +61,14 @@ const ErrorFace& Router::face(std::string_view path) const {
 
 Router::Match Router::match(std::string_view method, std::string_view path) const {
   Match found;
+  match(method, path, found);
+  return found;
+}
+
+void Router::match(std::string_view method, std::string_view path, Match& found) const {
+  found.route = nullptr;
+  found.allow.clear();
+  std::size_t places = 0;
   const Node* node = root_.get();
   for (std::string_view rest = path; !rest.empty() && node != nullptr;) {
     const std::string_view segment = take_segment(rest);
@@ -70,30 +78,32 @@ Router::Match Router::match(std::string_view method, std::string_view path) cons
     }
     node = segment.empty() ? nullptr : node->place.get();
     if (node == nullptr) break;
-    std::string& place = found.places.emplace_back(segment);
+    if (places == found.places.size()) found.places.emplace_back();
+    std::string& place = found.places[places++];
+    place = segment;
     if (segment.find('%') == std::string_view::npos) continue;
     if (auto decoded = percent_decode(segment)) {
       place = std::move(*decoded);
     } else {
       found.refusal = {400, "The path holds a malformed percent-encoding."};
-      return found;
+      return;
     }
   }
+  found.places.resize(places);
   if (node == nullptr || node->routes.empty()) {
     found.refusal = {404, "There is nothing at this path."};
-    return found;
+    return;
   }
   const std::string_view wanted = method == "HEAD" ? std::string_view("GET") : method;
   for (const Route* route : node->routes) {
     if (route->method == wanted) {
       found.route = route;
-      return found;
+      return;
     }
     found.allow += fmt::format("{}{}", found.allow.empty() ? "" : ", ", route->method);
     if (route->method == "GET") found.allow += ", HEAD";
   }
   found.refusal = {405, "This path does not take this method."};
-  return found;
 }
 
 }  // namespace sluice::server

@@ -20,7 +20,7 @@ class RoutedConversation final : public http::Conversation {
   std::expected<std::uint64_t, Response> admit(Request& request) override {
     begin();
     const Router& router = service_.parts_.router;
-    match_ = router.match(request.method, request.path);
+    router.match(request.method, request.path, match_);
     if (match_.route == nullptr) {
       Response response = router.face(request.path).of(match_.refusal);
       if (!match_.allow.empty()) response.headers.emplace_back("Allow", std::move(match_.allow));
