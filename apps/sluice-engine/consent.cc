@@ -32,16 +32,18 @@ io::Task<Result<>> confirm_if_interactive(Context& context, const Invocation& in
 }
 
 bulk::EraseGuard erase_guard(Context& context, const Invocation& invocation, KvJob& job, bool ask,
-                             const KvStore& from) {
+                             const KvStore& from, std::string besides) {
   bulk::EraseGuard guard{.max_delete = invocation.count("max-delete"), .confirm = nullptr};
   if (!ask) return guard;
-  guard.confirm = [&context, &job, &from](std::uint64_t keys) -> io::Task<Result<>> {
+  guard.confirm = [&context, &job, &from,
+                   besides = std::move(besides)](std::uint64_t keys) -> io::Task<Result<>> {
     co_await job.hide_progress();
     if (keys == 0) co_return Result<>();
-    auto sure = co_await confirm(context,
-                                 fmt::format("Delete {} {} from {}?", format_count(keys),
-                                             keys == 1 ? "key" : "keys", from.description()),
-                                 "deleted");
+    auto sure =
+        co_await confirm(context,
+                         fmt::format("Delete {} {} from {}{}?", format_count(keys),
+                                     keys == 1 ? "key" : "keys", from.description(), besides),
+                         "deleted");
     if (!sure) co_return sure;
     job.show_progress({&from});
     co_return Result<>();

@@ -23,8 +23,9 @@ io::Task<Result<>> confirm_if_interactive(Context& context, const Invocation& in
                                           bool can_ask = true);
 
 // Stops at --max-delete, and asks with the exact count before the first key of `from` is deleted.
-// `context`, `job` and `from` outlive the guard.
+// `besides` is what else is asked for: " and purge …". `context`, `job` and `from` outlive the
+// guard.
 bulk::EraseGuard erase_guard(Context& context, const Invocation& invocation, KvJob& job, bool ask,
-                             const KvStore& from);
+                             const KvStore& from, std::string besides = {});
 
 }  // namespace sluice::cli

@@ -208,6 +208,13 @@ Result<> KvJob::open_journal() {
     }
     return {};
   }
+  if (const auto unfinished = folder.find_unfinished(identity)) {
+    context_.console.warn(
+        "job {} was the same and did not finish: `sluice jobs resume {}` goes on with it, with "
+        "what "
+        "it has still to do; this run begins anew and knows nothing of it",
+        *unfinished, *unfinished);
+  }
   std::vector<std::string> words = invocation_.words(kNotResumed);
   words.insert(words.begin(), "--store=" + plan_.store);
   std::error_code ignored;

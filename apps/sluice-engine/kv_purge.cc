@@ -110,11 +110,24 @@ boost::json::object ledger_object(const cdn::TagLedger& ledger, const std::vecto
 }
 
 void tell(Context& context, const cdn::TagLedger& ledger, const std::vector<cdn::Zone>& zones,
-          bool dry_run) {
+          const std::optional<std::string>& field, bool dry_run) {
   Console& console = context.console;
   if (const auto& report = ledger.report()) {
     console.say("{} {} of {} cache tags of {}", dry_run ? "would have purged" : "purged",
                 format_count(report->purged()), format_count(report->items()), zone_names(zones));
+  }
+  if (ledger.untagged() > 0) {
+    const std::string where =
+        field ? fmt::format("has the field \"{}\" with a cache tag", printable(*field))
+              : std::string("names a cache tag (--tags-from says in which field they are)");
+    if (ledger.untagged() == ledger.entries()) {
+      console.warn("the metadata of none of the {} selected entries {}",
+                   format_count(ledger.entries()), where);
+    } else {
+      console.say("the metadata of {} of the {} selected entries {}",
+                  format_count(ledger.entries() - ledger.untagged()),
+                  format_count(ledger.entries()), where);
+    }
   }
   if (ledger.unusable() > 0) {
     console.warn(
@@ -183,9 +196,11 @@ io::Task<ExitCode> run_with(Context& context, const Invocation& invocation, Aske
   std::vector<const KvStore*> parts{&kv};
   if (!shared) parts.push_back(&purges);
 
-  bulk::EraseOptions options{.selection = std::move(asked.selection),
-                             .guard = erase_guard(context, invocation, job, asked.ask, kv),
-                             .witness = &ledger};
+  bulk::EraseOptions options{
+      .selection = std::move(asked.selection),
+      .guard = erase_guard(context, invocation, job, asked.ask, kv,
+                           fmt::format(" and purge their cache tags of {}", zone_names(*zones))),
+      .witness = &ledger};
   job.note_batch_size(kv.store->capabilities().erase_keys);
   job.show_progress(parts);
   const bulk::Report report = co_await bulk::erase(job.job(), *kv.store, std::move(options));
@@ -193,7 +208,7 @@ io::Task<ExitCode> run_with(Context& context, const Invocation& invocation, Aske
   boost::json::object extra = ledger_object(ledger, *zones, dry_run);
   extra["namespace"] = kv.in.title;
   const ExitCode code = job.finish(report, parts, extra);
-  tell(context, ledger, *zones, dry_run);
+  tell(context, ledger, *zones, invocation.value("tags-from"), dry_run);
   co_return ledger.refused_some() ? ExitCode::some_failed : code;
 }
 

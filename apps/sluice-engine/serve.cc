@@ -195,6 +195,13 @@ io::Task<ExitCode> serve(Context& context, const Invocation& invocation) {
     options->threads = 1;
   }
 
+  if (options->listen.port != 0 && description.ends_with(" at " + options->listen.text())) {
+    co_return report_error(
+        context, {ErrorCode::invalid_argument, Retry::never, std::nullopt,
+                  fmt::format("the store is {}, which is this server itself: name the one that it "
+                              "shall serve with --store (CLOUDFLARE_API_BASE_URL is set)",
+                              description)});
+  }
   const auto make_service = [&](const server::Server::Surroundings& around) {
     return StoreService::make(context, shared, url, around);
   };
@@ -206,6 +213,10 @@ io::Task<ExitCode> serve(Context& context, const Invocation& invocation) {
   context.console.say("serving {} as Cloudflare's API: CLOUDFLARE_API_BASE_URL={}{}", description,
                       address, kBase);
 
+  if (!options->listen.loopback && !options->tls) {
+    context.console.warn(
+        "without --tls-cert tokens and values travel readable for everybody on the way");
+  }
   while (!context.stop.requested()) {
     co_await context.stop.sleep_until(io::Clock::time_point::max());
   }

@@ -45,13 +45,14 @@ std::vector<ItemSpool::Noted> TagLedger::noted(const store::Block& entries, Fate
     const auto [place, is_new] = tags.emplace(tag, fate);
     if (!is_new) place->second = both(place->second, fate);
   };
-  unusable_in_batch_ = 0;
+  unusable_in_batch_ = untagged_in_batch_ = 0;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const MetadataTags found = tags_of(entries[i].metadata, options_.field);
     const Fate fate = fate_of(i);
     for (const std::string& tag : found.tags) add(tag, fate);
     for (const std::string& tag : options_.fixed) add(tag, fate);
     unusable_in_batch_ += found.unusable;
+    if (found.tags.empty()) ++untagged_in_batch_;
   }
   std::vector<ItemSpool::Noted> noted;
   noted.reserve(tags.size());
@@ -62,6 +63,8 @@ std::vector<ItemSpool::Noted> TagLedger::noted(const store::Block& entries, Fate
 io::Task<Result<>> TagLedger::before(const store::Block& entries) {
   const auto items = noted(entries, [](std::size_t) { return Fate::unknown; });
   unusable_ += unusable_in_batch_;
+  entries_ += entries.size();
+  untagged_ += untagged_in_batch_;
   if (items.empty()) co_return Result<>();
   co_return co_await spool_.note(zone_ids_, items);
 }

@@ -49,6 +49,9 @@ class TagLedger final : public bulk::EraseWitness {
   [[nodiscard]] const std::string& left_file() const { return left_file_; }
   // Tags that metadata names and that are none: too long, or not printable ASCII.
   [[nodiscard]] std::uint64_t unusable() const { return unusable_; }
+  // Entries to be deleted, and those among them whose metadata names no tag.
+  [[nodiscard]] std::uint64_t entries() const { return entries_; }
+  [[nodiscard]] std::uint64_t untagged() const { return untagged_; }
   // What `end` failed with is about tags that were refused one by one, not about all.
   [[nodiscard]] bool refused_some() const { return refused_some_; }
 
@@ -64,6 +67,9 @@ class TagLedger final : public bulk::EraseWitness {
   Options options_;
   std::vector<std::string> zone_ids_;
   std::uint64_t unusable_in_batch_ = 0;
+  std::uint64_t untagged_in_batch_ = 0;
+  std::uint64_t entries_ = 0;
+  std::uint64_t untagged_ = 0;
   std::uint64_t unusable_ = 0;
   std::uint64_t left_ = 0;
   std::string left_file_;

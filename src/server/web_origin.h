@@ -5,6 +5,11 @@
 
 namespace sluice::server {
 
+// Whether the request names a host that is not of this machine's loopback: as a page does that has
+// made its own name lead there (DNS rebinding), for which a browser tells no Origin. An address is
+// no name: nobody can make that lead elsewhere.
+[[nodiscard]] bool asks_for_another_host(const http::ServerRequest& request);
+
 // Whether a page of another site made the request: its Origin (RFC 6454) is not of this machine's
 // loopback, or is kept secret ("null"). A browser says so with everything that could change
 // something. A server that asks nobody for credentials has to, since any page that is open beside

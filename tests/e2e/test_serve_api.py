@@ -596,7 +596,7 @@ class Tls(ServeTest):
         self.assertEqual(api.get(space, "key") == value, True)
         # Who speaks no TLS gets nothing, and disturbs nobody.
         with socket.create_connection((api.host, api.port), timeout=60) as plain:
-            plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+            plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             while piece := plain.recv(4096):
                 self.assertNotIn(b"HTTP/1.1 200", piece)
         self.assertEqual(api.ask("GET", "/healthz").status, 200)

@@ -102,7 +102,7 @@ class WireTest(ServeTest):
 
     def request(self, method, path, *lines, body=b""):
         """A request that is in order but for what `lines` and `body` add."""
-        head = [f"{method} {path} HTTP/1.1", "Host: test", f"Authorization: Bearer {self.api.token}", *lines]
+        head = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {self.api.token}", *lines]
         return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
     def alive(self):
@@ -138,30 +138,30 @@ class WireTest(ServeTest):
 
 class RequestLines(WireTest):
     def test_malformed(self):
-        line_and_host = b" / HTTP/1.1\r\nHost: test\r\n\r\n"
+        line_and_host = b" / HTTP/1.1\r\nHost: localhost\r\n\r\n"
         for data, statuses in [
                 (b"GET\r\n\r\n", {400}),
                 (b"GET /healthz\r\n\r\n", {400}),  # HTTP/0.9
                 (b" GET" + line_and_host, {400}),
-                (b"GET  / HTTP/1.1\r\nHost: test\r\n\r\n", {400}),
-                (b"GET /  HTTP/1.1\r\nHost: test\r\n\r\n", {400}),
-                (b"GET / HTTP/1.1 \r\nHost: test\r\n\r\n", {400}),
-                (b"GET / x HTTP/1.1\r\nHost: test\r\n\r\n", {400}),
-                (b"GET\t/ HTTP/1.1\r\nHost: test\r\n\r\n", {400}),
+                (b"GET  / HTTP/1.1\r\nHost: localhost\r\n\r\n", {400}),
+                (b"GET /  HTTP/1.1\r\nHost: localhost\r\n\r\n", {400}),
+                (b"GET / HTTP/1.1 \r\nHost: localhost\r\n\r\n", {400}),
+                (b"GET / x HTTP/1.1\r\nHost: localhost\r\n\r\n", {400}),
+                (b"GET\t/ HTTP/1.1\r\nHost: localhost\r\n\r\n", {400}),
                 (b"G@T" + line_and_host, {400}),
                 (b"G\x00T" + line_and_host, {400}),
                 (b"\xff\xfe" + line_and_host, {400}),
-                (b"GET / FTP/1.1\r\nHost: test\r\n\r\n", {400}),
-                (b"GET / HTTP/1\r\nHost: test\r\n\r\n", {400}),
-                (b"GET / HTTP/1.10\r\nHost: test\r\n\r\n", {400}),
-                (b"GET / http/1.1\r\nHost: test\r\n\r\n", {400}),
-                (b"GET / HTTP/2.0\r\nHost: test\r\n\r\n", {505}),
-                (b"GET / HTTP/9.9\r\nHost: test\r\n\r\n", {505}),
+                (b"GET / FTP/1.1\r\nHost: localhost\r\n\r\n", {400}),
+                (b"GET / HTTP/1\r\nHost: localhost\r\n\r\n", {400}),
+                (b"GET / HTTP/1.10\r\nHost: localhost\r\n\r\n", {400}),
+                (b"GET / http/1.1\r\nHost: localhost\r\n\r\n", {400}),
+                (b"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n", {505}),
+                (b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", {505}),
                 (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400, 505}),  # the preface of HTTP/2
-                (b"GET healthz HTTP/1.1\r\nHost: test\r\n\r\n", {400}),
-                (b"GET /a#b HTTP/1.1\r\nHost: test\r\n\r\n", {400}),
-                (b"GET /a\x00b HTTP/1.1\r\nHost: test\r\n\r\n", {400}),
-                (b"GET /a\x7fb HTTP/1.1\r\nHost: test\r\n\r\n", {400}),
+                (b"GET healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", {400}),
+                (b"GET /a#b HTTP/1.1\r\nHost: localhost\r\n\r\n", {400}),
+                (b"GET /a\x00b HTTP/1.1\r\nHost: localhost\r\n\r\n", {400}),
+                (b"GET /a\x7fb HTTP/1.1\r\nHost: localhost\r\n\r\n", {400}),
                 (b"\r\n\r\n\r\nGET" + line_and_host, {400}),
                 (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\r\n", {400}),  # somebody speaks TLS
                 (b"*1\r\n$4\r\nPING\r\n\r\n", {400}),  # or Redis
@@ -251,7 +251,7 @@ class Headers(WireTest):
         many = b"".join(b"X-%d: y\r\n" % i for i in range(200))
         long = b"X: " + b"y" * 20_000 + b"\r\n"
         endless = b"X-Long-Name-%07d: y\r\n"
-        line = f"GET {self.path} HTTP/1.1\r\nHost: test\r\n".encode()
+        line = f"GET {self.path} HTTP/1.1\r\nHost: localhost\r\n".encode()
         self.refused(line + many + b"\r\n", {431})
         self.refused(line + long + b"\r\n", {431})
         # It never ends: what is refused is the beginning.
@@ -264,7 +264,7 @@ class Smuggling(WireTest):
     """What two readers could understand differently is refused, and what follows is no request."""
 
     def behind(self, data):
-        return data + f"GET {self.path} HTTP/1.1\r\nHost: test\r\n\r\n".encode()
+        return data + f"GET {self.path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
     def test_lengths(self):
         chunks = b"5\r\nhello\r\n0\r\n\r\n"
@@ -599,7 +599,7 @@ class Memory(ServeTest):
         for i in range(self.CLIENTS):
             wire = Wire(self.api)
             self.addCleanup(wire.close)
-            wire.send("\r\n".join([head.format(i=i), "Host: test", "", ""]).encode() + body)
+            wire.send("\r\n".join([head.format(i=i), "Host: localhost", "", ""]).encode() + body)
             wires.append(wire)
         return wires
 

@@ -107,6 +107,10 @@ std::optional<Response> Api::guard(Call& call, Access access) {
     refusal = refuse(403, Code::not_allowed,
                      "without tokens, requests of web pages of other sites are refused");
   }
+  if (who == nullptr && !refusal && asks_for_another_host(call.request)) {
+    refusal = refuse(403, Code::not_allowed,
+                     "without tokens, only requests to localhost or an address are answered");
+  }
   if (options_.rate_limit != nullptr) {
     const std::string_view credential = who != nullptr ? who->name : kNobody;
     const auto standing = options_.rate_limit->count(credential, io::Clock::now());
