@@ -345,8 +345,12 @@ class KvPurge(Purges):
         self.assertEqual(found["tags"]["requests"], 1)
 
     def test_the_field_can_be_named(self):
-        self.kv_purge("--prefix", "page:00", "--tags-from", "other.labels", "--yes")
+        result = self.kv_purge("--prefix", "page:00", "--tags-from", "other.labels", "--yes")
         self.assertEqual(sorted(self.purged()), ["o4", "o9"])
+        self.assertIn("2 of the 10 selected entries", result.complaint)
+        # A field that no entry has is most likely a mistake.
+        result = self.kv_purge("--prefix", "page:01", "--tags-from", "typo", "--dry-run")
+        self.assertIn('none of the 10 selected entries has the field "typo"', result.complaint)
 
     def test_keys_by_name_and_in_a_file(self):
         self.kv_purge("page:001", "page:004", "absent", "--yes")
@@ -434,6 +438,10 @@ class KvPurge(Purges):
                     states = [json.loads(line)["state"] for line in
                               self.sluice("jobs", "list", "--json").lines()]
                     self.assertEqual(states[0], "finished")
+                else:
+                    # The same again, without --resume, does not know of the tags: it says so.
+                    anew = self.kv_purge("--all-keys", "--yes")
+                    self.assertIn("did not finish: `sluice jobs resume", anew.complaint)
 
     def test_tags_that_are_refused_are_told_and_resumed(self):
         self.fake.faults(fail_items=['"n3"'])

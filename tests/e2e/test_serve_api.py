@@ -642,6 +642,22 @@ class TokensInTheConfig(ServeTest):
         self.refused("serve", "--cloudflare", "--store", "memory:", "--config", bad, mentions="sha256")
 
 
+class WithoutTokens(ServeTest):
+    def test_a_name_that_only_leads_here_is_refused(self):
+        """As a web page has, whose own name leads to the loopback by now."""
+        api = self.serve()
+        listing = f"/client/v4/accounts/{api.account}/storage/kv/namespaces"
+        for host in ("evil.test", "evil.test:8787", "localhost.evil.test", "127.0.0.1.evil.test"):
+            self.assert_refused(api.ask("GET", listing, headers={"Host": host}), 403)
+        for host in ("localhost", f"localhost:{api.port}", "kv.localhost", "127.0.0.1", "[::1]:8787", "10.0.0.1"):
+            self.assert_success(api.ask("GET", listing, headers={"Host": host}))
+
+    def test_it_does_not_serve_itself(self):
+        api = self.serve()
+        self.refused("serve", "--cloudflare", "--store", "cloudflare:", "--listen", f"127.0.0.1:{api.port}",
+                     env=api.environment(), mentions="itself")
+
+
 class Start(ServeTest):
     def test_what_cannot_be_served(self):
         self.refused("serve", "--store", "memory:", mentions="--cloudflare")
