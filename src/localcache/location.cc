@@ -31,6 +31,32 @@ Result<> make_folder(const std::string& path, bool for_group) {
   return {};
 }
 
+// That it is a folder, not a link to one, and ours unless a group shares it: what is in it is
+// written and deleted.
+Result<> check_folder(const std::string& path, bool for_group) {
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) != 0) {
+    return std::unexpected(system_error(errno, fmt::format("look at {}", path)));
+  }
+  if (S_ISLNK(status.st_mode)) {
+    return fail(ErrorCode::io,
+                "{} is a symbolic link, and the cache does not follow it. Remove it, or name "
+                "another namespace.",
+                path);
+  }
+  if (!S_ISDIR(status.st_mode)) {
+    return fail(ErrorCode::io, "{} is not a folder. Remove it, or name another namespace.", path);
+  }
+  if (!for_group && status.st_uid != ::geteuid()) {
+    return fail(
+        ErrorCode::io,
+        "{} belongs to another user. Name another namespace, or share the cache in a folder "
+        "for a group.",
+        path);
+  }
+  return {};
+}
+
 // The root and all above it. Those above a private cache are made as private ones, too, as the
 // XDG specification asks.
 Result<> make_parents(const std::string& path, bool for_group) {
@@ -86,22 +112,10 @@ Result<> make_folders(const Location& location) {
   if (auto made = make_parents(location.root, location.for_group); !made) return made;
   const std::string folder = location.folder();
   if (auto made = make_folder(folder, location.for_group); !made) return made;
-  struct stat status{};
-  if (::lstat(folder.c_str(), &status) != 0) {
-    return std::unexpected(system_error(errno, fmt::format("look at {}", folder)));
-  }
-  if (!S_ISDIR(status.st_mode)) {
-    return fail(ErrorCode::io, "{} is not a folder. Remove it, or name another namespace.", folder);
-  }
-  if (!location.for_group && status.st_uid != ::geteuid()) {
-    return fail(
-        ErrorCode::io,
-        "{} belongs to another user. Name another namespace, or share the cache in a folder "
-        "for a group.",
-        folder);
-  }
+  if (auto checked = check_folder(folder, location.for_group); !checked) return checked;
   for (const std::string& inner : {location.values(), location.locks()}) {
     if (auto made = make_folder(inner, location.for_group); !made) return made;
+    if (auto checked = check_folder(inner, location.for_group); !checked) return checked;
   }
   return {};
 }

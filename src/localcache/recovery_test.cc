@@ -152,6 +152,66 @@ TEST_F(RecoveryTest, GcRemovesOrphans) {
   expect_clean(cache);
 }
 
+// Whoever can write in the folder of a shared cache must not lead others to files of theirs.
+TEST_F(RecoveryTest, FoldersThatAreLinksAreNotFollowed) {
+  fill(11);
+  const std::filesystem::path target = folder_ / "precious";
+  std::filesystem::create_directory(target);
+  const std::vector<std::string> names = {"0123456789abcdef", "new-0123456789abcdef", "n-lock"};
+  for (const std::string& name : names) std::ofstream(target / name) << "mine";
+  const auto expect_untouched = [&](std::string_view when) {
+    std::size_t count = 0;
+    for ([[maybe_unused]] const auto& file : std::filesystem::directory_iterator(target)) ++count;
+    EXPECT_EQ(count, names.size()) << when;
+    for (const std::string& name : names) {
+      std::ifstream file(target / name);
+      EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), "mine") << when << name;
+    }
+  };
+  for (const bool for_group : {false, true}) {
+    location_.for_group = for_group;
+    for (const std::string& inner : {location_.values(), location_.locks()}) {
+      Cache before = open();
+      std::filesystem::rename(inner, inner + ".real");
+      std::filesystem::create_directory_symlink(target, inner);
+      const auto opened = Cache::open(location_, options_);
+      ASSERT_FALSE(opened);
+      EXPECT_NE(opened.error().message.find(inner + " is a symbolic link"), std::string::npos)
+          << opened.error().message;
+      const auto repaired = Cache::repair(location_, {.busy_timeout = Milliseconds(20)});
+      EXPECT_FALSE(repaired);
+      // One that was open when the link was put there.
+      EXPECT_FALSE(before.gc());
+      if (inner == location_.values()) {
+        EXPECT_FALSE(before.set("large", random_bytes(100'000, 1)));
+        EXPECT_FALSE(before.get("key 0"));
+        EXPECT_FALSE(before.verify());
+      }
+      expect_untouched(inner);
+      std::filesystem::remove(inner);
+      std::filesystem::rename(inner + ".real", inner);
+    }
+  }
+  location_.for_group = false;
+  Cache before = open();
+  std::filesystem::rename(location_.values(), location_.values() + ".real");
+  std::filesystem::create_directory_symlink(target, location_.values());
+  EXPECT_FALSE(before.clear());
+  expect_untouched("clear");
+}
+
+TEST_F(RecoveryTest, GcLeavesFilesThatAreNotTheCaches) {
+  fill(1);
+  const std::vector<std::string> others = {"notes.txt", "new-notes", "0123456789ABCDEF", "0123"};
+  for (const std::string& name : others) std::ofstream(location_.values() + "/" + name) << "mine";
+  Cache cache = open();
+  EXPECT_EQ(cache.gc()->orphans, 0);
+  ASSERT_TRUE(cache.clear());
+  for (const std::string& name : others) {
+    EXPECT_TRUE(std::filesystem::exists(location_.values() + "/" + name)) << name;
+  }
+}
+
 // Page after page of the database is made unreadable: what is on the others is saved.
 TEST_F(RecoveryTest, RepairSavesWhatTheOtherPagesHold) {
   constexpr int kCount = 150;
