@@ -200,6 +200,34 @@ TEST_F(RecoveryTest, FoldersThatAreLinksAreNotFollowed) {
   expect_untouched("clear");
 }
 
+// Nothing of it waits for whoever would write into the pipe.
+TEST_F(RecoveryTest, AValueFileThatIsNoFileIsDamage) {
+  const std::filesystem::path elsewhere = folder_ / "elsewhere";
+  std::ofstream(elsewhere) << "mine";
+  const std::vector<std::function<void(const std::string&)>> plants = {
+      [](const std::string& path) { ASSERT_EQ(mkfifo(path.c_str(), 0600), 0); },
+      [&](const std::string& path) { std::filesystem::create_symlink(elsewhere, path); }};
+  for (const auto& plant : plants) {
+    {
+      Cache cache = open();
+      ASSERT_TRUE(cache.set("large", random_bytes(100'000, 7)));
+      const std::string path = location_.values() + "/" + value_files().at(0);
+      std::filesystem::remove(path);
+      plant(path);
+      const auto got = cache.get("large");
+      ASSERT_FALSE(got);
+      EXPECT_EQ(got.error().code, ErrorCode::corrupt) << got.error().message;
+      EXPECT_NE(got.error().message.find("not a regular file"), std::string::npos);
+      EXPECT_EQ(cache.verify()->problems.at(0).kind, Problem::Kind::content);
+    }
+    const auto repaired = Cache::repair(location_, options_);
+    ASSERT_TRUE(repaired) << repaired.error().message;
+    EXPECT_EQ(repaired->dropped, 1);
+    EXPECT_TRUE(value_files().empty());
+    EXPECT_TRUE(std::filesystem::exists(elsewhere));
+  }
+}
+
 TEST_F(RecoveryTest, GcLeavesFilesThatAreNotTheCaches) {
   fill(1);
   const std::vector<std::string> others = {"notes.txt", "new-notes", "0123456789ABCDEF", "0123"};

@@ -326,10 +326,19 @@ Result<std::optional<Value>> read_value_file(
     if (opened.error().code == ErrorCode::not_found) return std::nullopt;
     return std::unexpected(opened.error());
   }
-  Descriptor file = open_file_at(opened->get(), name, O_RDONLY);
+  Descriptor file = open_file_at(opened->get(), name, O_RDONLY | O_NONBLOCK);
   if (!file) {
     if (errno == ENOENT) return std::nullopt;
+    // A symbolic link, and a socket: whatever is in the place of the value, the value is not there.
+    if (errno == ELOOP || errno == ENXIO) {
+      return std::unexpected(damaged(path, "it is not a regular file"));
+    }
     return std::unexpected(system_error(errno, fmt::format("open {}", path)));
+  }
+  // A pipe would be waited for, and a device has no end.
+  struct stat status{};
+  if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    return std::unexpected(damaged(path, "it is not a regular file"));
   }
   std::array<char, kValueFileHeader> head{};
   const auto got = read_full(file.get(), path, head.data(), head.size());
