@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <memory>
 
+#include "localcache/files.h"
+
 namespace sluice::localcache {
 
 namespace {
@@ -53,6 +55,14 @@ Result<> check_folder(const std::string& path, bool for_group) {
         "{} belongs to another user. Name another namespace, or share the cache in a folder "
         "for a group.",
         path);
+  }
+  // One that was made by hand, or copied, may let others in. What the group's cache has is chosen.
+  if (!for_group && (status.st_mode & 077) != 0) {
+    const auto opened = open_folder(path);
+    if (!opened) return std::unexpected(opened.error());
+    if (::fchmod(opened->get(), 0700) != 0) {
+      return std::unexpected(system_error(errno, fmt::format("make {} private", path)));
+    }
   }
   return {};
 }

@@ -228,6 +228,31 @@ TEST_F(RecoveryTest, AValueFileThatIsNoFileIsDamage) {
   }
 }
 
+TEST_F(RecoveryTest, APrivateNamespaceThatOthersMayEnterIsMadePrivate) {
+  fill(1);
+  const std::vector<std::string> folders = {location_.folder(), location_.values(),
+                                            location_.locks()};
+  const auto modes = [&](mode_t set) {
+    for (const std::string& folder : folders) ASSERT_EQ(chmod(folder.c_str(), set), 0);
+  };
+  const auto expect_modes = [&](mode_t expected) {
+    for (const std::string& folder : folders) {
+      struct stat status{};
+      ASSERT_EQ(stat(folder.c_str(), &status), 0);
+      EXPECT_EQ(status.st_mode & 07777, expected) << folder;
+    }
+  };
+  modes(0777);
+  open({.access = Access::read});
+  expect_modes(0777);
+  open();
+  expect_modes(0700);
+  modes(0775);
+  location_.for_group = true;
+  open();
+  expect_modes(0775);
+}
+
 TEST_F(RecoveryTest, GcLeavesFilesThatAreNotTheCaches) {
   fill(1);
   const std::vector<std::string> others = {"notes.txt", "new-notes", "0123456789ABCDEF", "0123"};
