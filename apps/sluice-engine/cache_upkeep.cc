@@ -155,12 +155,16 @@ Result<> repair(Session& session) {
   object["kept"] = repaired->kept;
   object["dropped"] = repaired->dropped;
   object["rebuilt"] = repaired->rebuilt;
+  // Of what is on a damaged page nobody knows how many entries it held.
+  if (repaired->rebuilt) object["unreadable"] = "unknown";
   if (!repaired->saved_as.empty()) object["saved_as"] = printable(repaired->saved_as);
   std::string sentence = fmt::format("{} kept, {} dropped", entries_text(repaired->kept),
                                      format_count(repaired->dropped));
   if (repaired->rebuilt) {
-    sentence += fmt::format("; the database was made anew, and the damaged one is {}",
-                            printable(repaired->saved_as));
+    sentence += fmt::format(
+        ", and an unknown number could not be read; the database was made anew, and the damaged "
+        "one is {}",
+        printable(repaired->saved_as));
   }
   return answer(session, object, sentence);
 }

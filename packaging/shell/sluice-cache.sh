@@ -28,10 +28,16 @@ _sluice_cache_in() {
   )
 }
 
+# COMMAND [ARGUMENT…]: its output, a colon and its exit code, which also keeps the line ends at the
+# output's end. Not every shell sets $? by a substitution among the arguments of `set`.
+_sluice_with_code() {
+  if "$@"; then printf ':0'; else printf ':%s' "$?"; fi
+}
+
 # get_cache_size [NAMESPACE]: the bytes of all keys and values. Takes the same time however many.
 get_cache_size() {
-  set -- "$(_sluice_cache_in "${1:-}" size --json)"
-  [ -n "$1" ] || return 1
+  set -- "$(_sluice_with_code _sluice_cache_in "${1:-}" size --json)"
+  [ "${1##*:}" = 0 ] || return "${1##*:}"
   set -- "${1##*\"bytes\":}"
   printf '%s\n' "${1%%,*}"
 }
@@ -87,7 +93,8 @@ _sluice_batch_lines() (
   done
 )
 
-# batch_read_cache KEY…: a line KEY:VALUE for each entry that there is.
+# batch_read_cache KEY…: a line KEY:VALUE for each entry that there is. Ends at the first that cannot
+# be read, with the exit code of `sluice cache`.
 # batch_read_cache -0 KEY…: for each key "hit" and the value, or "miss" and nothing, all of them ended
 # by NUL, from one transaction.
 batch_read_cache() {
@@ -100,9 +107,12 @@ batch_read_cache() {
     return
   fi
   while [ "$#" -gt 0 ]; do
-    # The dot keeps the line ends at the value's end.
-    set -- "$(_sluice_cache get -- "$1" && printf .)" "$@"
-    if [ -n "$1" ]; then printf '%s:%s\n' "$2" "${1%.}"; fi
+    set -- "$(_sluice_with_code _sluice_cache get -- "$1")" "$@"
+    case ${1##*:} in
+      0) printf '%s:%s\n' "$2" "${1%:*}" ;;
+      4) ;;
+      *) return "${1##*:}" ;;
+    esac
     shift 2
   done
 }
@@ -130,6 +140,13 @@ clear_developer_cache() {
 # END are milliseconds. OPERATION is one of those that get_performance_metrics shows.
 record_performance_metric() {
   [ "${CACHE_PERF_MONITORING:-enabled}" = disabled ] && return 0
+  # Shells evaluate what they find in an arithmetic expression, and bash runs commands in it.
+  case ${2:-x}:${3:-x} in
+    *[!0-9:]* | *:*:*)
+      echo "record_performance_metric: START and END are milliseconds, in digits: ${2:-}, ${3:-}" >&2
+      return 2
+      ;;
+  esac
   _sluice_cache stats --record "$1=$(($3 - $2))"
 }
 

@@ -300,15 +300,21 @@ Result<> Change::commit() {
   if (totals_ != before_) done = table_->set_totals(totals_);
   if (done && !new_files_.empty() && open_->options.sync == Sync::full) {
     // Their names must not be lost when the entries are not.
-    const Descriptor folder = open_file(open_->location.values(), O_RDONLY | O_DIRECTORY);
-    if (!folder || ::fsync(folder.get()) != 0) {
+    const auto folder = open_folder(open_->location.values());
+    if (!folder) return std::unexpected(folder.error());
+    if (::fsync(folder->get()) != 0) {
       done = std::unexpected(system_error(errno, fmt::format("sync {}", open_->location.values())));
     }
   }
   if (done) done = transaction_.commit();
   if (!done) return done;
   for (NewValueFile& file : new_files_) file.keep();
-  for (const std::string& file : old_files_) ::unlink(open_->value_path(file).c_str());
+  if (!old_files_.empty()) {
+    // What cannot be deleted now is an orphan, which gc finds.
+    if (const auto folder = open_folder(open_->location.values())) {
+      for (const std::string& file : old_files_) remove_value_file(folder->get(), file);
+    }
+  }
   open_->written = true;
   open_->count(Counter::evicted, evicted_);
   open_->count(Counter::expired, expired_);

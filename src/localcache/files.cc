@@ -15,7 +15,11 @@ void Descriptor::reset() {
 }
 
 Descriptor open_file(const std::string& path, int flags, unsigned mode) {
-  Descriptor file(::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, mode));
+  return open_file_at(AT_FDCWD, path, flags, mode);
+}
+
+Descriptor open_file_at(int folder, const std::string& name, int flags, unsigned mode) {
+  Descriptor file(::openat(folder, name.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, mode));
   if (!file || (flags & O_CREAT) == 0) return file;
   struct stat status{};
   // One that somebody else has made may keep its mode.
@@ -24,6 +28,19 @@ Descriptor open_file(const std::string& path, int flags, unsigned mode) {
     ::fchmod(file.get(), mode);
   }
   return file;
+}
+
+Result<Descriptor> open_folder(const std::string& path) {
+  Descriptor folder = open_file(path, O_RDONLY | O_DIRECTORY);
+  if (folder) return folder;
+  if (errno == ENOENT) return fail(ErrorCode::not_found, "there is no folder {}.", path);
+  if (errno == ENOTDIR || errno == ELOOP) {
+    return fail(ErrorCode::io,
+                "{} is not a folder, but a symbolic link or a file: the cache does not use it. "
+                "Remove it, or name another namespace.",
+                path);
+  }
+  return std::unexpected(system_error(errno, fmt::format("open {}", path)));
 }
 
 Result<> write_all(int file, std::string_view path, std::string_view bytes) {

@@ -24,6 +24,8 @@ class Descriptor {
   ~Descriptor() { reset(); }
   [[nodiscard]] int get() const { return number_; }
   explicit operator bool() const { return number_ >= 0; }
+  // Gives it to somebody else, who closes it.
+  int release() { return std::exchange(number_, -1); }
   void reset();
 
  private:
@@ -33,6 +35,11 @@ class Descriptor {
 // Opens with O_CLOEXEC and O_NOFOLLOW. A file that is made has exactly `mode`, whatever the umask
 // is. Not open: errno says why.
 Descriptor open_file(const std::string& path, int flags, unsigned mode = 0600);
+// The same for a name in an open folder.
+Descriptor open_file_at(int folder, const std::string& name, int flags, unsigned mode = 0600);
+// A folder itself: what is done in it by openat, renameat and unlinkat stays in it, whatever takes
+// its name meanwhile. `not_found` if there is none; a symbolic link to one, or a file, is refused.
+Result<Descriptor> open_folder(const std::string& path);
 
 // At the current position; all of it, or an error.
 Result<> write_all(int file, std::string_view path, std::string_view bytes);

@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <memory>
 
+#include "localcache/files.h"
+
 namespace sluice::localcache {
 
 namespace {
@@ -27,6 +29,40 @@ Result<> make_folder(const std::string& path, bool for_group) {
   }
   if (errno != EEXIST) {
     return std::unexpected(system_error(errno, fmt::format("make {}", path)));
+  }
+  return {};
+}
+
+// That it is a folder, not a link to one, and ours unless a group shares it: what is in it is
+// written and deleted.
+Result<> check_folder(const std::string& path, bool for_group) {
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) != 0) {
+    return std::unexpected(system_error(errno, fmt::format("look at {}", path)));
+  }
+  if (S_ISLNK(status.st_mode)) {
+    return fail(ErrorCode::io,
+                "{} is a symbolic link, and the cache does not follow it. Remove it, or name "
+                "another namespace.",
+                path);
+  }
+  if (!S_ISDIR(status.st_mode)) {
+    return fail(ErrorCode::io, "{} is not a folder. Remove it, or name another namespace.", path);
+  }
+  if (!for_group && status.st_uid != ::geteuid()) {
+    return fail(
+        ErrorCode::io,
+        "{} belongs to another user. Name another namespace, or share the cache in a folder "
+        "for a group.",
+        path);
+  }
+  // One that was made by hand, or copied, may let others in. What the group's cache has is chosen.
+  if (!for_group && (status.st_mode & 077) != 0) {
+    const auto opened = open_folder(path);
+    if (!opened) return std::unexpected(opened.error());
+    if (::fchmod(opened->get(), 0700) != 0) {
+      return std::unexpected(system_error(errno, fmt::format("make {} private", path)));
+    }
   }
   return {};
 }
@@ -86,22 +122,10 @@ Result<> make_folders(const Location& location) {
   if (auto made = make_parents(location.root, location.for_group); !made) return made;
   const std::string folder = location.folder();
   if (auto made = make_folder(folder, location.for_group); !made) return made;
-  struct stat status{};
-  if (::lstat(folder.c_str(), &status) != 0) {
-    return std::unexpected(system_error(errno, fmt::format("look at {}", folder)));
-  }
-  if (!S_ISDIR(status.st_mode)) {
-    return fail(ErrorCode::io, "{} is not a folder. Remove it, or name another namespace.", folder);
-  }
-  if (!location.for_group && status.st_uid != ::geteuid()) {
-    return fail(
-        ErrorCode::io,
-        "{} belongs to another user. Name another namespace, or share the cache in a folder "
-        "for a group.",
-        folder);
-  }
+  if (auto checked = check_folder(folder, location.for_group); !checked) return checked;
   for (const std::string& inner : {location.values(), location.locks()}) {
     if (auto made = make_folder(inner, location.for_group); !made) return made;
+    if (auto checked = check_folder(inner, location.for_group); !checked) return checked;
   }
   return {};
 }

@@ -46,8 +46,9 @@ Result<std::string> default_root(std::string_view cache_home, std::string_view h
 // name that has passed this.
 Result<> check_namespace(std::string_view name);
 
-// Makes the folders of a namespace that are missing. A folder that belongs to another user is
-// refused, unless the cache is for a group.
+// Makes the folders of a namespace that are missing. One that is a symbolic link is refused, and
+// one that belongs to another user, unless the cache is for a group. Those of a namespace that is
+// not for a group get the mode 0700, if others could enter them.
 Result<> make_folders(const Location& location);
 
 // The namespaces that have a database, in the order of their names. None if there is no root.

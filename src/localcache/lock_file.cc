@@ -333,24 +333,50 @@ Result<std::optional<LockHolder>> holder_of(const std::string& path) {
   return record->holder;
 }
 
-void remove_if_unused(const std::string& path) {
-  const Descriptor file = open_file(path, O_RDWR);
+namespace {
+
+// `name` is in the folder, or a path where the folder is AT_FDCWD.
+void remove_if_unused_at(int folder, const std::string& name) {
+  // A pipe in its place is not waited for.
+  const Descriptor file = open_file_at(folder, name, O_RDWR | O_NONBLOCK);
   if (!file) return;
   const auto through = try_lock(file.get(), RangeLock::exclusive, kDoor, 1);
   if (!through || !*through) return;
   const auto used = in_the_way(file.get(), F_WRLCK, kTickets, 0);
-  if (used && !*used && is_still_at(file.get(), path)) ::unlink(path.c_str());
+  struct stat ours{};
+  struct stat there{};
+  if (used && !*used && ::fstat(file.get(), &ours) == 0 && S_ISREG(ours.st_mode) &&
+      ::fstatat(folder, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+      ours.st_ino == there.st_ino && ours.st_dev == there.st_dev) {
+    ::unlinkat(folder, name.c_str(), 0);
+  }
 }
 
-void remove_unused_locks(const std::string& folder) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), ::closedir);
-  while (const dirent* const entry = entries != nullptr ? ::readdir(entries.get()) : nullptr) {
+}  // namespace
+
+void remove_if_unused(const std::string& path) {
+  remove_if_unused_at(AT_FDCWD, path);
+}
+
+Result<> remove_unused_locks(const std::string& folder) {
+  auto opened = open_folder(folder);
+  if (!opened) {
+    if (opened.error().code == ErrorCode::not_found) return {};
+    return std::unexpected(opened.error());
+  }
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::fdopendir(opened->get()), ::closedir);
+  if (entries == nullptr) {
+    return std::unexpected(system_error(errno, fmt::format("read {}", folder)));
+  }
+  opened->release();  // it is closed with `entries`
+  while (const dirent* const entry = ::readdir(entries.get())) {
     const std::string_view name = entry->d_name;
     // Those of HeldFile are not for the kernel's locks; whoever wants one takes it over.
     if ((name.starts_with("n-") || name.starts_with("h-")) && !name.ends_with(".held")) {
-      remove_if_unused(fmt::format("{}/{}", folder, name));
+      remove_if_unused_at(::dirfd(entries.get()), std::string(name));
     }
   }
+  return {};
 }
 
 Result<std::optional<HeldFile>> HeldFile::make(const std::string& path, unsigned mode,

@@ -90,8 +90,9 @@ Result<std::optional<LockHolder>> holder_of(const std::string& path);
 
 // Deletes the file of a lock that nobody holds or waits for.
 void remove_if_unused(const std::string& path);
-// The same for all of them in a folder: holders that were killed leave theirs.
-void remove_unused_locks(const std::string& folder);
+// The same for all of them in a folder: holders that were killed leave theirs. An error if the
+// folder is none, but a symbolic link.
+Result<> remove_unused_locks(const std::string& folder);
 
 // A lock where the kernel has none: a file that only one can make. Nobody queues.
 class HeldFile {

@@ -1,5 +1,6 @@
 #include "localcache/maintenance.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,11 +55,18 @@ Result<std::uint64_t> remove_orphans(OpenCache& open, std::uint64_t& freed_bytes
   const auto named = named_files(open);
   if (!named) return std::unexpected(named.error());
   std::uint64_t count = files->abandoned.size();
+  const auto folder = open_folder(open.location.values());
+  if (!folder) {
+    if (folder.error().code == ErrorCode::not_found) return count;
+    return std::unexpected(folder.error());
+  }
   for (const std::string& file : files->values) {
     if (named->contains(file)) continue;
-    const std::string path = open.value_path(file);
-    freed_bytes += size_of(path);
-    if (::unlink(path.c_str()) == 0) ++count;
+    struct stat status{};
+    const bool known = ::fstatat(folder->get(), file.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!remove_value_file(folder->get(), file)) continue;
+    ++count;
+    if (known) freed_bytes += static_cast<std::uint64_t>(status.st_size);
   }
   return count;
 }
@@ -104,7 +112,9 @@ Result<Collected> Cache::gc() {
   auto orphans = remove_orphans(open, collected.freed_bytes);
   if (!orphans) return std::unexpected(open.explain(orphans.error()));
   collected.orphans = *orphans;
-  remove_unused_locks(location().locks());
+  if (auto removed = remove_unused_locks(location().locks()); !removed) {
+    return std::unexpected(removed.error());
+  }
   if (auto compacted = compact(open); !compacted) {
     return std::unexpected(open.explain(compacted.error()));
   }

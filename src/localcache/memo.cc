@@ -1,6 +1,7 @@
 #include "localcache/memo.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -50,12 +51,20 @@ class KeyHash {
 };
 
 Result<std::uint64_t> hash_file(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Not O_NOFOLLOW: the file is the user's. A pipe is not waited for.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file) {
     if (errno == ENOENT || errno == ENOTDIR) {
       return fail(ErrorCode::not_found, "there is no file {}.", path);
     }
     return std::unexpected(system_error(errno, fmt::format("open {}", path)));
+  }
+  struct stat status{};
+  if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    return fail(ErrorCode::invalid_argument,
+                "{} is not a regular file, so that its content cannot be part of a key. Name a "
+                "file.",
+                path);
   }
   XXH3_state_t state;
   XXH3_64bits_reset(&state);

@@ -2,6 +2,7 @@
 
 #include <rapidcheck.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <thread>
@@ -62,6 +63,14 @@ TEST_F(MemoTest, KeysDifferWhereResultsMay) {
   MemoInput folder = input;
   folder.files = {folder_.string()};
   EXPECT_FALSE(memo_key(folder));
+  // Nobody writes into it: opening it as usual would wait forever.
+  const std::string pipe = (folder_ / "pipe").string();
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  folder.files = {pipe};
+  const auto refused = memo_key(folder);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::invalid_argument);
+  EXPECT_NE(refused.error().message.find("not a regular file"), std::string::npos);
 }
 
 TEST_F(MemoTest, ResultsAreReadBack) {

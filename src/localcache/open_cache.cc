@@ -275,7 +275,7 @@ Result<std::optional<Value>> read_value(OpenCache& open, const Row& row, std::st
                 quoted(row.key), open.location.database());
   };
   if (row.in_file()) {
-    return read_value_file(open.value_path(row.file), [&](const ValueFileHeader& header) {
+    return read_value_file(open.location.values(), row.file, [&](const ValueFileHeader& header) {
       return header.form == row.form && header.value_bytes == row.value_bytes &&
              entry_checksum(row.sealed(), header.stored_hash) == row.checksum;
     });

@@ -152,6 +152,119 @@ TEST_F(RecoveryTest, GcRemovesOrphans) {
   expect_clean(cache);
 }
 
+// Whoever can write in the folder of a shared cache must not lead others to files of theirs.
+TEST_F(RecoveryTest, FoldersThatAreLinksAreNotFollowed) {
+  fill(11);
+  const std::filesystem::path target = folder_ / "precious";
+  std::filesystem::create_directory(target);
+  const std::vector<std::string> names = {"0123456789abcdef", "new-0123456789abcdef", "n-lock"};
+  for (const std::string& name : names) std::ofstream(target / name) << "mine";
+  const auto expect_untouched = [&](std::string_view when) {
+    std::size_t count = 0;
+    for ([[maybe_unused]] const auto& file : std::filesystem::directory_iterator(target)) ++count;
+    EXPECT_EQ(count, names.size()) << when;
+    for (const std::string& name : names) {
+      std::ifstream file(target / name);
+      EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), "mine") << when << name;
+    }
+  };
+  for (const bool for_group : {false, true}) {
+    location_.for_group = for_group;
+    for (const std::string& inner : {location_.values(), location_.locks()}) {
+      Cache before = open();
+      std::filesystem::rename(inner, inner + ".real");
+      std::filesystem::create_directory_symlink(target, inner);
+      const auto opened = Cache::open(location_, options_);
+      ASSERT_FALSE(opened);
+      EXPECT_NE(opened.error().message.find(inner + " is a symbolic link"), std::string::npos)
+          << opened.error().message;
+      const auto repaired = Cache::repair(location_, {.busy_timeout = Milliseconds(20)});
+      EXPECT_FALSE(repaired);
+      // One that was open when the link was put there.
+      EXPECT_FALSE(before.gc());
+      if (inner == location_.values()) {
+        EXPECT_FALSE(before.set("large", random_bytes(100'000, 1)));
+        EXPECT_FALSE(before.get("key 0"));
+        EXPECT_FALSE(before.verify());
+      }
+      expect_untouched(inner);
+      std::filesystem::remove(inner);
+      std::filesystem::rename(inner + ".real", inner);
+    }
+  }
+  location_.for_group = false;
+  Cache before = open();
+  std::filesystem::rename(location_.values(), location_.values() + ".real");
+  std::filesystem::create_directory_symlink(target, location_.values());
+  EXPECT_FALSE(before.clear());
+  expect_untouched("clear");
+}
+
+// Nothing of it waits for whoever would write into the pipe.
+TEST_F(RecoveryTest, AValueFileThatIsNoFileIsDamage) {
+  const std::filesystem::path elsewhere = folder_ / "elsewhere";
+  std::ofstream(elsewhere) << "mine";
+  const std::vector<std::function<void(const std::string&)>> plants = {
+      [](const std::string& path) { ASSERT_EQ(mkfifo(path.c_str(), 0600), 0); },
+      [&](const std::string& path) { std::filesystem::create_symlink(elsewhere, path); }};
+  for (const auto& plant : plants) {
+    {
+      Cache cache = open();
+      ASSERT_TRUE(cache.set("large", random_bytes(100'000, 7)));
+      const std::string path = location_.values() + "/" + value_files().at(0);
+      std::filesystem::remove(path);
+      plant(path);
+      const auto got = cache.get("large");
+      ASSERT_FALSE(got);
+      EXPECT_EQ(got.error().code, ErrorCode::corrupt) << got.error().message;
+      EXPECT_NE(got.error().message.find("not a regular file"), std::string::npos);
+      EXPECT_EQ(cache.verify()->problems.at(0).kind, Problem::Kind::content);
+    }
+    const auto repaired = Cache::repair(location_, options_);
+    ASSERT_TRUE(repaired) << repaired.error().message;
+    EXPECT_EQ(repaired->dropped, 1);
+    EXPECT_TRUE(value_files().empty());
+    EXPECT_TRUE(std::filesystem::exists(elsewhere));
+  }
+}
+
+TEST_F(RecoveryTest, APrivateNamespaceThatOthersMayEnterIsMadePrivate) {
+  fill(1);
+  const std::vector<std::string> folders = {location_.folder(), location_.values(),
+                                            location_.locks()};
+  const auto modes = [&](mode_t set) {
+    for (const std::string& folder : folders) ASSERT_EQ(chmod(folder.c_str(), set), 0);
+  };
+  const auto expect_modes = [&](mode_t expected) {
+    for (const std::string& folder : folders) {
+      struct stat status{};
+      ASSERT_EQ(stat(folder.c_str(), &status), 0);
+      EXPECT_EQ(status.st_mode & 07777, expected) << folder;
+    }
+  };
+  modes(0777);
+  open({.access = Access::read});
+  expect_modes(0777);
+  open();
+  expect_modes(0700);
+  modes(0775);
+  location_.for_group = true;
+  open();
+  expect_modes(0775);
+}
+
+TEST_F(RecoveryTest, GcLeavesFilesThatAreNotTheCaches) {
+  fill(1);
+  const std::vector<std::string> others = {"notes.txt", "new-notes", "0123456789ABCDEF", "0123"};
+  for (const std::string& name : others) std::ofstream(location_.values() + "/" + name) << "mine";
+  Cache cache = open();
+  EXPECT_EQ(cache.gc()->orphans, 0);
+  ASSERT_TRUE(cache.clear());
+  for (const std::string& name : others) {
+    EXPECT_TRUE(std::filesystem::exists(location_.values() + "/" + name)) << name;
+  }
+}
+
 // Page after page of the database is made unreadable: what is on the others is saved.
 TEST_F(RecoveryTest, RepairSavesWhatTheOtherPagesHold) {
   constexpr int kCount = 150;

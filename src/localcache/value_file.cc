@@ -201,14 +201,25 @@ Result<ValueFileHeader> parse_value_file_header(std::string_view bytes) {
   return header;
 }
 
-std::string NewValueFile::temporary_path() const {
-  return fmt::format("{}/{}{}", folder_, kTemporary, name_);
+bool is_value_file_name(std::string_view name) {
+  return name.size() == 16 && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-Result<bool> NewValueFile::make(const std::string& folder, unsigned mode) {
-  folder_ = folder;
+bool remove_value_file(int folder, const std::string& name) {
+  return is_value_file_name(name) && ::unlinkat(folder, name.c_str(), 0) == 0;
+}
+
+std::string NewValueFile::temporary_name() const {
+  return fmt::format("{}{}", kTemporary, name_);
+}
+
+std::string NewValueFile::temporary_path() const {
+  return fmt::format("{}/{}", folder_path_, temporary_name());
+}
+
+Result<bool> NewValueFile::make(unsigned mode) {
   name_ = random_name();
-  file_ = open_file(temporary_path(), O_RDWR | O_CREAT | O_EXCL, mode);
+  file_ = open_file_at(folder_.get(), temporary_name(), O_RDWR | O_CREAT | O_EXCL, mode);
   if (!file_) {
     return std::unexpected(system_error(errno, fmt::format("make {}", temporary_path())));
   }
@@ -226,8 +237,12 @@ Result<NewValueFile> NewValueFile::write(const std::string& folder, unsigned mod
                                          const std::function<Result<std::string_view>()>& next,
                                          bool sync) {
   NewValueFile made;
+  auto opened = open_folder(folder);
+  if (!opened) return std::unexpected(opened.error());
+  made.folder_ = std::move(*opened);
+  made.folder_path_ = folder;
   for (;;) {
-    const auto is_made = made.make(folder, mode);
+    const auto is_made = made.make(mode);
     if (!is_made) return std::unexpected(is_made.error());
     if (*is_made) break;
   }
@@ -278,7 +293,8 @@ Result<NewValueFile> NewValueFile::write(const std::string& folder, unsigned mod
 }
 
 NewValueFile::NewValueFile(NewValueFile&& other) noexcept
-    : folder_(std::move(other.folder_)),
+    : folder_path_(std::move(other.folder_path_)),
+      folder_(std::move(other.folder_)),
       name_(std::move(other.name_)),
       file_(std::move(other.file_)),
       header_(other.header_),
@@ -287,24 +303,42 @@ NewValueFile::NewValueFile(NewValueFile&& other) noexcept
 
 NewValueFile::~NewValueFile() {
   if (!file_ || kept_) return;
-  ::unlink(published_ ? fmt::format("{}/{}", folder_, name_).c_str() : temporary_path().c_str());
+  ::unlinkat(folder_.get(), published_ ? name_.c_str() : temporary_name().c_str(), 0);
 }
 
 Result<> NewValueFile::publish() {
-  const std::string from = temporary_path();
-  if (::rename(from.c_str(), fmt::format("{}/{}", folder_, name_).c_str()) != 0) {
-    return std::unexpected(system_error(errno, fmt::format("rename {}", from)));
+  if (::renameat(folder_.get(), temporary_name().c_str(), folder_.get(), name_.c_str()) != 0) {
+    return std::unexpected(system_error(errno, fmt::format("rename {}", temporary_path())));
   }
   published_ = true;
   return {};
 }
 
 Result<std::optional<Value>> read_value_file(
-    const std::string& path, const std::function<bool(const ValueFileHeader&)>& accept) {
-  Descriptor file = open_file(path, O_RDONLY);
+    const std::string& folder, const std::string& name,
+    const std::function<bool(const ValueFileHeader&)>& accept) {
+  const std::string path = fmt::format("{}/{}", folder, name);
+  if (!is_value_file_name(name)) {
+    return std::unexpected(damaged(path, "value files do not have such a name"));
+  }
+  const auto opened = open_folder(folder);
+  if (!opened) {
+    if (opened.error().code == ErrorCode::not_found) return std::nullopt;
+    return std::unexpected(opened.error());
+  }
+  Descriptor file = open_file_at(opened->get(), name, O_RDONLY | O_NONBLOCK);
   if (!file) {
     if (errno == ENOENT) return std::nullopt;
+    // A symbolic link, and a socket: whatever is in the place of the value, the value is not there.
+    if (errno == ELOOP || errno == ENXIO) {
+      return std::unexpected(damaged(path, "it is not a regular file"));
+    }
     return std::unexpected(system_error(errno, fmt::format("open {}", path)));
+  }
+  // A pipe would be waited for, and a device has no end.
+  struct stat status{};
+  if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    return std::unexpected(damaged(path, "it is not a regular file"));
   }
   std::array<char, kValueFileHeader> head{};
   const auto got = read_full(file.get(), path, head.data(), head.size());
@@ -337,19 +371,27 @@ Result<ValueFiles> list_value_files(const std::string& folder, bool remove_aband
   // Where a file cannot be locked, its writer is taken for dead after a day.
   constexpr std::time_t kLongestWrite = 24 * 60 * 60;
   ValueFiles found;
-  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), ::closedir);
+  auto opened = open_folder(folder);
+  if (!opened) {
+    if (opened.error().code == ErrorCode::not_found) return found;
+    return std::unexpected(opened.error());
+  }
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::fdopendir(opened->get()), ::closedir);
   if (entries == nullptr) {
-    if (errno == ENOENT) return found;
     return std::unexpected(system_error(errno, fmt::format("read {}", folder)));
   }
+  opened->release();  // it is closed with `entries`
+  const int in = ::dirfd(entries.get());
   while (const dirent* const entry = ::readdir(entries.get())) {
     const std::string_view name = entry->d_name;
-    if (name == "." || name == "..") continue;
-    if (!name.starts_with(kTemporary)) {
+    if (is_value_file_name(name)) {
       found.values.emplace_back(name);
       continue;
     }
-    const Descriptor file = open_file(fmt::format("{}/{}", folder, name), O_RDWR);
+    if (!name.starts_with(kTemporary) || !is_value_file_name(name.substr(kTemporary.size()))) {
+      continue;
+    }
+    const Descriptor file = open_file_at(in, std::string(name), O_RDWR | O_NONBLOCK);
     if (!file) continue;
     const auto locked = try_lock(file.get(), RangeLock::exclusive);
     struct stat status{};
@@ -358,7 +400,7 @@ Result<ValueFiles> list_value_files(const std::string& folder, bool remove_aband
                      std::time(nullptr) - status.st_mtime > kLongestWrite) {
       found.abandoned.emplace_back(name);
       // While it is locked: see NewValueFile::make.
-      if (remove_abandoned) ::unlink(fmt::format("{}/{}", folder, name).c_str());
+      if (remove_abandoned) ::unlinkat(in, entry->d_name, 0);
     }
   }
   return found;

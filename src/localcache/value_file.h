@@ -58,9 +58,11 @@ class NewValueFile {
  private:
   NewValueFile() = default;
   // Makes the temporary file. False: whoever clears up took it for an abandoned one.
-  Result<bool> make(const std::string& folder, unsigned mode);
+  Result<bool> make(unsigned mode);
+  [[nodiscard]] std::string temporary_name() const;
   [[nodiscard]] std::string temporary_path() const;
-  std::string folder_;
+  std::string folder_path_;
+  Descriptor folder_;
   std::string name_;  // the final one
   Descriptor file_;
   ValueFileHeader header_;
@@ -68,13 +70,22 @@ class NewValueFile {
   bool kept_ = false;
 };
 
-// Reads a value file. Nothing if there is none (it may have been replaced meanwhile); `corrupt` if
-// it is not what `accept` (given its header) wants, or its content is not what its header says. All
-// of the content is read and checked before this returns.
-Result<std::optional<Value>> read_value_file(
-    const std::string& path, const std::function<bool(const ValueFileHeader&)>& accept);
+// Whether it is a name that `publish` gives: 16 hexadecimal digits. Nothing else is read or deleted
+// in a folder of values.
+[[nodiscard]] bool is_value_file_name(std::string_view name);
 
-// The files in a folder of values: names of values, and temporary ones whose writer is dead.
+// Deletes a value file. False: there is none, or the name is not one.
+bool remove_value_file(int folder, const std::string& name);
+
+// Reads the value file `name` in `folder`. Nothing if there is none (it may have been replaced
+// meanwhile); `corrupt` if it is not what `accept` (given its header) wants, or its content is not
+// what its header says. All of the content is read and checked before this returns.
+Result<std::optional<Value>> read_value_file(
+    const std::string& folder, const std::string& name,
+    const std::function<bool(const ValueFileHeader&)>& accept);
+
+// The files in a folder of values: names of values, and temporary ones whose writer is dead. What
+// has another name is not the cache's, and is left out.
 struct ValueFiles {
   std::vector<std::string> values;
   std::vector<std::string> abandoned;

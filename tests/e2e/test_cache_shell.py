@@ -80,6 +80,23 @@ class ShellLibrary(SluiceTest):
             run("record_performance_metric nonsense 1 2", code=USAGE)
             self.assertEqual(run("cleanup_performance_metrics; get_performance_metrics"), "{}\n")
 
+    def test_metrics_run_nothing_that_is_given_as_a_time(self):
+        for run in self.each():
+            planted = "a[$(touch planted)0]"
+            for start, end in ((planted, "1"), ("1", planted), ("1:2", "3"), ("", "1"), ("1", "-2"),
+                               ("1", "PATH")):
+                run("record_performance_metric write_cache \"$1\" \"$2\"", start, end, code=2)
+            self.assertFalse((self.folder / "planted").exists())
+
+    def test_failures_are_passed_on(self):
+        for run in self.each():
+            broken = {"SLUICE_NS": "a/b"}
+            code = "; code=$?; \"$SLUICE_COMMAND\" cache size --json; " \
+                "[ $code -eq $? ] && [ $code -ne 0 ] && exit 77"
+            for call in ("get_cache_size", "batch_read_cache a b"):
+                self.assertEqual(run(call + code, env=broken, code=77), "")
+            run("batch_read_cache none", code=0)
+
     def test_locks(self):
         for run in self.each():
             self.assertEqual(run(
