@@ -3,6 +3,7 @@
 import unittest
 
 from harness import DONE, NOT_FOUND, UNAUTHORIZED, Entry, SluiceTest, parse_ndjson
+from postgres_server import PostgresServer
 from redis_server import RedisServer
 
 
@@ -234,6 +235,33 @@ class Redis(SluiceTest):
         self.sluice("kv", "list", *kv, "--namespace", "other")
         redis.cli("FLUSHALL")
         self.sluice("kv", "list", *kv, "--namespace", "other", code=NOT_FOUND)
+
+
+class Postgres(SluiceTest):
+    def test_values_by_table_and_no_look_ups(self):
+        server = PostgresServer().start()
+        self.addCleanup(server.close)
+        database = server.database()
+        kv = ("--store", server.url(database))
+        behind_our_back = "UPDATE sluice_kv SET value = '{}' WHERE key = 'k'"
+        self.sluice("kv", "put", *kv, "k", "1")
+        self.assertEqual(self.sluice("kv", "get", *kv, "k", "--cached").out, b"1")
+        server.sql(behind_our_back.format("2"), database)
+        self.assertEqual(self.sluice("kv", "get", *kv, "k", "--cached").out, b"1")
+        # The same URL, led to another table.
+        server.sql("CREATE SCHEMA other; CREATE TABLE other.sluice_kv (LIKE sluice_kv INCLUDING ALL);"
+                   "INSERT INTO other.sluice_kv (key, value) VALUES ('k', 'o')", database)
+        other = {"PGOPTIONS": "-c search_path=other"}
+        self.assertEqual(self.sluice("kv", "get", *kv, "k", "--cached", env=other).out, b"o")
+        self.assertEqual(self.sluice("kv", "get", *kv, "k").out, b"2")
+        self.sluice("kv", "put", *kv, "k", "3")
+        self.assertEqual(self.sluice("kv", "get", *kv, "k", "--cached").out, b"3")
+        # A namespace that is gone must not pass for an empty one.
+        named = (*kv, "--namespace", "other")
+        self.sluice("kv", "put", *named, "--create-namespace", "k", "v")
+        self.assertEqual(self.sluice("kv", "get", *named, "k", "--cached").out, b"v")
+        server.sql("DELETE FROM sluice_namespaces", database)
+        self.sluice("kv", "list", *named, code=NOT_FOUND)
 
 
 if __name__ == "__main__":
