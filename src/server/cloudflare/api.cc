@@ -38,10 +38,6 @@ Response credentials_refused(Tokens::Problem problem) {
   return refuse(403, Code::unknown_key, "Unknown X-Auth-Key or X-Auth-Email");
 }
 
-Response not_allowed() {
-  return refuse(403, Code::not_allowed, "Authentication error");
-}
-
 }  // namespace
 
 Api::Api(store::Backend& backend, Options options)
