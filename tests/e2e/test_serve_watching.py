@@ -1,8 +1,10 @@
 """`sluice serve`: what operators see of it: health, metrics, the access log."""
 
 import json
+import time
 import unittest
 
+from harness import PATIENCE
 from wire import WireTest
 
 
@@ -12,6 +14,20 @@ class Watching(WireTest):
             answer = self.api.ask("GET", path)
             self.assertEqual(answer.status, 200, answer)
             self.assertEqual(self.api.ask("HEAD", path).status, 200)
+
+    def test_a_store_that_is_gone_is_not_ready(self):
+        file = self.folder / "gone.db"
+        server = self.serve(store=f"sqlite:{file}")
+        server.create("test")
+        self.assertEqual(server.ask("GET", "/readyz").status, 200)
+        for part in self.folder.glob("gone.db*"):
+            part.unlink()
+        deadline = time.monotonic() + PATIENCE
+        while (answer := server.ask("GET", "/readyz")).status == 200:  # its last answer, for a second
+            self.assertLess(time.monotonic(), deadline, "a store that is gone stays ready")
+        self.assertEqual(answer.status, 503, answer)
+        self.assert_tells_nothing(answer)
+        self.assertEqual(server.ask("GET", "/healthz").status, 200)
 
     def test_metrics(self):
         before = self.api.ask("GET", "/metrics")
