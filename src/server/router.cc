@@ -82,6 +82,7 @@ void Router::match(std::string_view method, std::string_view path, Match& found)
   found.route = nullptr;
   found.allow.clear();
   std::size_t places = 0;
+  const bool encoded = path.find('%') != std::string_view::npos;
   const Node* node = root_.get();
   for (std::string_view rest = path; !rest.empty() && node != nullptr;) {
     const std::string_view segment = take_segment(rest);
@@ -94,7 +95,7 @@ void Router::match(std::string_view method, std::string_view path, Match& found)
     if (places == found.places.size()) found.places.emplace_back();
     std::string& place = found.places[places++];
     place = segment;
-    if (segment.find('%') == std::string_view::npos) continue;
+    if (!encoded) continue;
     if (auto decoded = percent_decode(segment)) {
       place = std::move(*decoded);
     } else {
