@@ -21,5 +21,8 @@ pkg_check_modules(PROMETHEUS REQUIRED IMPORTED_TARGET prometheus-cpp-core)
 # Asio and Beast are compiled once, in src/io/asio.cc, not in every file that names them.
 add_library(sluice_asio INTERFACE)
 target_link_libraries(sluice_asio INTERFACE Boost::headers Threads::Threads)
+# A request is answered by some ten coroutines that are one inside the other: so many frames are
+# kept for the next one (Asio keeps two, and the others would be freed and allocated each time).
 target_compile_definitions(sluice_asio INTERFACE
-  BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_BEAST_SEPARATE_COMPILATION)
+  BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_BEAST_SEPARATE_COMPILATION
+  BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE=12)

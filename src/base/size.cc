@@ -5,17 +5,15 @@
 #include <limits>
 #include <optional>
 
+#include "base/ascii.h"
+
 namespace sluice {
 namespace {
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
 
 // The bytes of a unit: "", "b", "k", "kb", "ki", "kib", … in either case.
 std::optional<std::uint64_t> unit_bytes(std::string_view unit) {
   std::string name;
-  for (const char c : unit) name += lower(c);
+  for (const char c : unit) name += ascii_lower(c);
   if (name.ends_with('b')) name.pop_back();
   if (name.empty()) return 1;
   constexpr std::string_view prefixes = "kmgt";

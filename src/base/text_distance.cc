@@ -5,15 +5,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/ascii.h"
+
 namespace sluice {
-namespace {
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-}  // namespace
-
 std::size_t text_distance(std::string_view from, std::string_view to) {
   // Three rows of the usual table: row i holds the distances of from[0, i) to every to[0, j).
   std::vector<std::size_t> before(to.size() + 1);
@@ -23,10 +17,10 @@ std::size_t text_distance(std::string_view from, std::string_view to) {
   for (std::size_t i = 1; i <= from.size(); ++i) {
     row[0] = i;
     for (std::size_t j = 1; j <= to.size(); ++j) {
-      const char a = lower(from[i - 1]);
-      const char b = lower(to[j - 1]);
+      const char a = ascii_lower(from[i - 1]);
+      const char b = ascii_lower(to[j - 1]);
       row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a == b ? 0 : 1)});
-      if (i > 1 && j > 1 && a == lower(to[j - 2]) && lower(from[i - 2]) == b) {
+      if (i > 1 && j > 1 && a == ascii_lower(to[j - 2]) && ascii_lower(from[i - 2]) == b) {
         row[j] = std::min(row[j], before[j - 2] + 1);
       }
     }

@@ -81,10 +81,6 @@ std::string_view sentence(simdjson::error_code error) {
   }
 }
 
-struct Nothing {
-  void operator()(ondemand::value&, json_type, std::string_view) const {}
-};
-
 // Reads the members of one object into Fields. What is wrong with one is kept as the reason, and
 // the object is still read to its end: only JSON that is valid to the end shows that the next
 // record begins where it seems to.
@@ -147,8 +143,7 @@ class MemberReader {
 
   // Checks a value that is not used.
   bool pass(ondemand::value value) {
-    Nothing nothing;
-    return walk_json(value, nothing) ||
+    return is_valid_json(value) ||
            malformed(fmt::format("not valid JSON, or nested deeper than {}", kDeepestJson));
   }
 
@@ -175,8 +170,7 @@ class MemberReader {
   bool read_metadata(ondemand::value value, json_type type) {
     // Where the value begins in the text; where it ends is known once it has been walked.
     const char* const begin = value.raw_json_token().data();
-    Nothing nothing;
-    if (!walk_json(value, nothing)) {
+    if (!is_valid_json(value)) {
       return malformed(
           fmt::format("\"metadata\" is not valid JSON, or nested deeper than {}", kDeepestJson));
     }
@@ -415,24 +409,7 @@ Verdict EntryParser::accept_items(std::string_view text, const ItemFields& field
 }
 
 bool EntryParser::is_json(std::string_view text) {
-  // In an array, since simdjson treats a scalar that is the whole document differently.
-  const std::string_view padded = scratch_->padded.assign("[", text, "]");
-  ondemand::document document;
-  ondemand::array array;
-  if (scratch_->parser.iterate(padded.data(), padded.size(), scratch_->padded.capacity())
-              .get(document) != simdjson::SUCCESS ||
-      document.get_array().get(array) != simdjson::SUCCESS) {
-    return false;
-  }
-  std::size_t values = 0;
-  Nothing nothing;
-  for (auto element : array) {
-    ondemand::value value;
-    if (++values > 1 || element.get(value) != simdjson::SUCCESS || !walk_json(value, nothing)) {
-      return false;
-    }
-  }
-  return values == 1 && document.current_location().error() == simdjson::OUT_OF_BOUNDS;
+  return bulk::is_json(text, scratch_->parser, scratch_->padded);
 }
 
 std::optional<std::int64_t> parse_seconds(std::string_view text) {

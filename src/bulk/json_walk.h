@@ -96,6 +96,17 @@ template <class Visit>
   return false;
 }
 
+struct VisitNothing {
+  void operator()(simdjson::ondemand::value&, simdjson::ondemand::json_type,
+                  std::string_view) const {}
+};
+
+// The same for a value of which nothing is wanted.
+[[nodiscard]] inline bool is_valid_json(simdjson::ondemand::value value) {
+  const VisitNothing nothing;
+  return walk_json(value, nothing);
+}
+
 // Keeps a copy of a text with the bytes behind it that simdjson wants to read.
 class PaddedText {
  public:
@@ -108,5 +119,37 @@ class PaddedText {
  private:
   std::string buffer_;
 };
+
+// Walks the JSON value, a scalar perhaps, that `text` is but for white space around it. `parser`
+// and `scratch` are what that is done with. False: it is not valid, too deep, or not the only one.
+template <class Visit>
+[[nodiscard]] bool walk_json_text(std::string_view text, simdjson::ondemand::parser& parser,
+                                  PaddedText& scratch, Visit& visit) {
+  // In an array, since simdjson treats a scalar that is the whole document differently.
+  const std::string_view padded = scratch.assign("[", text, "]");
+  simdjson::ondemand::document document;
+  simdjson::ondemand::array array;
+  if (parser.iterate(padded.data(), padded.size(), scratch.capacity()).get(document) !=
+          simdjson::SUCCESS ||
+      document.get_array().get(array) != simdjson::SUCCESS) {
+    return false;
+  }
+  std::size_t values = 0;
+  for (auto element : array) {
+    simdjson::ondemand::value value;
+    if (++values > 1 || element.get(value) != simdjson::SUCCESS || !walk_json(value, visit)) {
+      return false;
+    }
+  }
+  // The parser does not look behind the end of the document by itself.
+  return values == 1 && document.current_location().error() == simdjson::OUT_OF_BOUNDS;
+}
+
+// The same for a text of which nothing is wanted.
+[[nodiscard]] inline bool is_json(std::string_view text, simdjson::ondemand::parser& parser,
+                                  PaddedText& scratch) {
+  const VisitNothing nothing;
+  return walk_json_text(text, parser, scratch, nothing);
+}
 
 }  // namespace sluice::bulk

@@ -148,28 +148,11 @@ bool Filter::Program::may_match(std::string_view metadata) {
 
 bool Filter::Program::metadata_matches(std::string_view metadata) {
   if (!may_match(metadata)) return false;
-  // In an array, since simdjson treats a scalar that is the whole document differently.
-  const std::string_view text = padded.assign("[", metadata, "]");
-  ondemand::document document;
-  ondemand::array array;
-  if (parser.iterate(text.data(), text.size(), padded.capacity()).get(document) !=
-          simdjson::SUCCESS ||
-      document.get_array().get(array) != simdjson::SUCCESS) {
-    return false;
-  }
   bool found = !searches;
   const auto visit = [&](ondemand::value& scalar, ondemand::json_type type, std::string_view as) {
     if (!found) found = scalar_matches(scalar, type, as);
   };
-  std::size_t values = 0;
-  for (auto element : array) {
-    ondemand::value value;
-    if (++values > 1 || element.get(value) != simdjson::SUCCESS || !walk_json(value, visit)) {
-      return false;
-    }
-  }
-  // The parser does not look behind the end of the document by itself.
-  if (values != 1 || document.current_location().error() != simdjson::OUT_OF_BOUNDS) return false;
+  if (!walk_json_text(metadata, parser, padded, visit)) return false;
   if (!found) return false;
   return !tag_field || has_tag(metadata, *tag_field);
 }

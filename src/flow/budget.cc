@@ -15,6 +15,7 @@
 #include <new>
 #include <thread>
 
+#include "base/descriptor.h"
 #include "io/boot.h"
 
 namespace sluice::flow {
@@ -56,20 +57,6 @@ std::optional<Quota> unpacked(std::uint64_t word) {
   return Quota{.requests = static_cast<std::size_t>(word >> window_bits),
                .window = std::chrono::milliseconds(window)};
 }
-
-class File {
- public:
-  explicit File(int descriptor) : descriptor_(descriptor) {}
-  ~File() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  [[nodiscard]] int get() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
 
 // Without an id, a file from before a start shows by the times in it.
 std::array<char, 40> this_boot() {
@@ -200,15 +187,16 @@ Budget::~Budget() {
 
 Result<std::unique_ptr<Budget>> Budget::share(const std::string& folder, std::string_view key) {
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return failed("make", folder);
-  const File directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const Descriptor directory(
+      ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (directory.get() < 0) return failed("open", folder);
   if (auto checked = check_private(directory.get(), S_IFDIR, folder); !checked) {
     return std::unexpected(std::move(checked.error()));
   }
   const std::string name = file_name(key);
   const std::string path = folder + "/" + name;
-  const File file(::openat(directory.get(), name.c_str(),
-                           O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
+  const Descriptor file(::openat(directory.get(), name.c_str(),
+                                 O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
   if (file.get() < 0) return failed("open", path);
   if (auto checked = check_private(file.get(), S_IFREG, path); !checked) {
     return std::unexpected(std::move(checked.error()));

@@ -1,16 +1,8 @@
 #include "http/message.h"
 
-#include <algorithm>
+#include "base/ascii.h"
 
 namespace sluice::http {
-
-namespace {
-
-constexpr char lower(char letter) {
-  return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
-}
-
-}  // namespace
 
 // RFC 9110, section 15, and Cloudflare's own 52x.
 std::string_view status_name(int status) {
@@ -92,7 +84,7 @@ std::string_view status_name(int status) {
 
 std::optional<std::string_view> Headers::find(std::string_view name) const {
   for (const auto& [field, value] : fields_) {
-    if (std::ranges::equal(field, name, {}, lower, lower)) return value;
+    if (same_but_for_case(field, name)) return value;
   }
   return std::nullopt;
 }

@@ -12,6 +12,8 @@
 #include <boost/asio/write.hpp>
 #include <charconv>
 
+#include "base/ascii.h"
+
 namespace sluice::http {
 
 namespace {
@@ -34,9 +36,7 @@ SeenRequest parse_head(std::string_view head) {
       request.target = line.substr(first + 1, last - first - 1);
     } else if (const auto colon = line.find(':'); colon != std::string_view::npos) {
       std::string name(line.substr(0, colon));
-      std::ranges::transform(name, name.begin(), [](unsigned char c) {
-        return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-      });
+      std::ranges::transform(name, name.begin(), ascii_lower);
       std::string_view value = line.substr(colon + 1);
       while (value.starts_with(' ')) value.remove_prefix(1);
       request.headers.emplace_back(std::move(name), value);

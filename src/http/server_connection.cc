@@ -159,7 +159,8 @@ class Connection {
     }
     if (!body_is_read && !co_await drain()) response.close = true;
     if (setting_.table.stopping() || !request().keep_alive) response.close = true;
-    const bool sent = co_await send(response);
+    queue(response);
+    const bool sent = send_now() || co_await send();
     conversation_->served({.request = request(),
                            .response = response,
                            .bytes_received = body_bytes_,
@@ -292,7 +293,8 @@ class Connection {
   io::Task<bool> refuse(Refusal refusal) {
     ServerResponse response = conversation_->refuse(request(), refusal);
     response.close = true;
-    const bool sent = co_await send(response);
+    queue(response);
+    const bool sent = send_now() || co_await send();
     conversation_->served({.request = request(),
                            .response = response,
                            .bytes_received = 0,
@@ -335,62 +337,84 @@ class Connection {
     return request().method == "HEAD" ? std::string_view() : response.body();
   }
 
-  io::Task<bool> send(const ServerResponse& response) {
+  // Puts the answer behind those that wait. What shall go out now is `unsent_` then.
+  void queue(const ServerResponse& response) {
     append_head(response, response.body().size());
-    const std::string_view body = body_to_send(response);
+    std::string_view body = body_to_send(response);
     if (body.size() <= kCopied) {
       out_ += body;
+      body = {};
       // Answers to what was pipelined go out together.
       const bool more = !in_.empty() && in_.view().size() > parser_.head_bytes() + behind_head_;
-      if (more && !response.close && out_.size() < kCopied) co_return true;
-      co_return co_await flush();
+      if (more && !response.close && out_.size() < kCopied) return;
     }
-    const std::array<asio::const_buffer, 2> both{asio::buffer(out_),
-                                                 asio::buffer(body.data(), body.size())};
-    due_for(body.size());
-    const bool sent = co_await write(both);
-    out_.clear();
-    not_due();
-    co_return sent;
+    unsent_ = {asio::buffer(out_), asio::buffer(body.data(), body.size())};
   }
 
   io::Task<bool> flush() {
-    const std::array<asio::const_buffer, 2> both{asio::buffer(out_), asio::const_buffer()};
-    due_for(out_.size());
-    const bool sent = co_await write(both);
-    out_.clear();
-    if (out_.capacity() > ReadBuffer::kIdle) out_ = std::string();  // it may be idle for long
-    not_due();
-    co_return sent;
+    unsent_ = {asio::buffer(out_), asio::const_buffer()};
+    co_return send_now() || co_await send();
   }
 
-  io::Task<bool> write(std::array<asio::const_buffer, 2> buffers) {
+  // Hands `unsent_` to the kernel, which nearly always takes all of it at once: so an answer costs
+  // no coroutine. False: `send` has to be awaited for the rest.
+  bool send_now() {
+    if (unsent_bytes() == 0) return true;
     if constexpr (std::is_same_v<Stream, ServerSocket>) {
-      // Nearly always the kernel takes all of it at once, and nothing has to wait.
-      for (;;) {
-        ErrorCodeOfBoost error;
-        // One buffer is sent by send(), which the kernel takes quicker than a list of them.
-        std::size_t n = buffers[1].size() == 0 ? stream_.write_some(buffers[0], error)
-                                               : stream_.write_some(buffers, error);
-        if (error == asio::error::would_block) {
-          const auto [wait_error] = co_await stream_.async_wait(asio::socket_base::wait_write,
-                                                                asio::as_tuple(io::use_task));
-          if (wait_error) co_return false;
-          continue;
-        }
-        if (error) co_return false;
-        for (asio::const_buffer& buffer : buffers) {
-          const std::size_t part = std::min(n, buffer.size());
-          buffer += part;
-          n -= part;
-        }
-        if (buffers[0].size() + buffers[1].size() == 0) co_return true;
+      ErrorCodeOfBoost error;
+      if (!write_some(error)) return false;
+      nothing_unsent();
+      return true;
+    } else {
+      return false;
+    }
+  }
+
+  // Sends `unsent_`, however long that takes within its time. False: it could not be sent.
+  io::Task<bool> send() {
+    due_for(unsent_bytes());
+    const bool all = co_await send_rest();
+    not_due();
+    nothing_unsent();
+    co_return all;
+  }
+
+  io::Task<bool> send_rest() {
+    if constexpr (std::is_same_v<Stream, ServerSocket>) {
+      ErrorCodeOfBoost error;
+      while (!write_some(error)) {
+        if (error && error != asio::error::would_block) co_return false;
+        const auto [wait_error] = co_await stream_.async_wait(asio::socket_base::wait_write,
+                                                              asio::as_tuple(io::use_task));
+        if (wait_error) co_return false;
       }
+      co_return true;
     } else {
       const auto [error, n] =
-          co_await asio::async_write(stream_, buffers, asio::as_tuple(io::use_task));
+          co_await asio::async_write(stream_, unsent_, asio::as_tuple(io::use_task));
       co_return !error;
     }
+  }
+
+  // True: the kernel has taken all of `unsent_`.
+  bool write_some(ErrorCodeOfBoost& error) {
+    // One buffer is sent by send(), which the kernel takes quicker than a list of them.
+    std::size_t n = unsent_[1].size() == 0 ? stream_.write_some(unsent_[0], error)
+                                           : stream_.write_some(unsent_, error);
+    if (error) return false;
+    for (asio::const_buffer& buffer : unsent_) {
+      const std::size_t part = std::min(n, buffer.size());
+      buffer += part;
+      n -= part;
+    }
+    return unsent_bytes() == 0;
+  }
+
+  [[nodiscard]] std::size_t unsent_bytes() const { return asio::buffer_size(unsent_); }
+  void nothing_unsent() {
+    unsent_ = {};
+    out_.clear();
+    if (out_.capacity() > ReadBuffer::kIdle) out_ = std::string();  // it may be idle for long
   }
 
   // A close with unread input makes the kernel send a reset, which can overtake the answer.
@@ -420,8 +444,9 @@ class Connection {
   std::unique_ptr<Conversation> conversation_;
   RequestParser parser_;
   ReadBuffer in_;
-  std::string out_;              // answers that have not gone out
-  std::string chunk_rest_;       // of the next request, read behind a body
+  std::string out_;                           // answers that have not gone out
+  std::array<asio::const_buffer, 2> unsent_;  // of `out_` and a body: what shall go out now
+  std::string chunk_rest_;                    // of the next request, read behind a body
   std::size_t behind_head_ = 0;  // bytes of the body that lie in `in_`, behind the head
   std::uint64_t body_bytes_ = 0;
   bool broken_ = false;

@@ -35,7 +35,8 @@ using Timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<
 // A single-threaded event loop. One Loop runs one program's job; a server has one for each core.
 class Loop {
  public:
-  Loop() : context_(1) {}
+  // Other threads may post to it; sockets are its own thread's, and need no locks.
+  Loop() : context_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO) {}
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 

@@ -10,10 +10,6 @@
 
 namespace sluice::localcache {
 
-void Descriptor::reset() {
-  if (number_ >= 0) ::close(std::exchange(number_, -1));
-}
-
 Descriptor open_file(const std::string& path, int flags, unsigned mode) {
   return open_file_at(AT_FDCWD, path, flags, mode);
 }

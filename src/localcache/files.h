@@ -1,4 +1,4 @@
-// Descriptors, and what this room does with files.
+// What this room does with files.
 #pragma once
 
 #include <cstddef>
@@ -7,30 +7,10 @@
 #include <string_view>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 
 namespace sluice::localcache {
-
-// Owns a file descriptor.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  ~Descriptor() { reset(); }
-  [[nodiscard]] int get() const { return number_; }
-  explicit operator bool() const { return number_ >= 0; }
-  // Gives it to somebody else, who closes it.
-  int release() { return std::exchange(number_, -1); }
-  void reset();
-
- private:
-  int number_ = -1;
-};
 
 // Opens with O_CLOEXEC and O_NOFOLLOW. A file that is made has exactly `mode`, whatever the umask
 // is. Not open: errno says why.

@@ -38,20 +38,20 @@ void append_text(std::string& out, std::string_view text) {
 }  // namespace
 
 Result<std::unique_ptr<AccessLog>> AccessLog::open(const std::string& path) {
-  const int file = path == "-"
-                       ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
-                       : ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  if (file < 0) {
+  Descriptor file(path == "-"
+                      ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+                      : ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  if (!file) {
     return std::unexpected(system_error(errno, fmt::format("open the access log {}", path)));
   }
   struct stat status{};
-  const bool is_file = ::fstat(file, &status) == 0 && S_ISREG(status.st_mode);
+  const bool is_file = ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode);
   // A pipe that poll(2) calls ready takes PIPE_BUF bytes.
-  return std::unique_ptr<AccessLog>(new AccessLog(file, is_file ? kGathered : PIPE_BUF));
+  return std::unique_ptr<AccessLog>(new AccessLog(std::move(file), is_file ? kGathered : PIPE_BUF));
 }
 
-AccessLog::AccessLog(int file, std::size_t piece)
-    : file_(file), piece_(piece), thread_([this] { run(); }) {}
+AccessLog::AccessLog(Descriptor file, std::size_t piece)
+    : file_(std::move(file)), piece_(piece), thread_([this] { run(); }) {}
 
 AccessLog::~AccessLog() {
   {
@@ -60,7 +60,6 @@ AccessLog::~AccessLog() {
   }
   changed_.notify_one();
   thread_.join();
-  ::close(file_);
 }
 
 void AccessLog::write(const Line& line) {
@@ -114,11 +113,11 @@ void AccessLog::run() {
 void AccessLog::write_out(const std::string& lines) {
   std::size_t done = 0;
   while (done < lines.size()) {
-    pollfd ready{.fd = file_, .events = POLLOUT, .revents = 0};
+    pollfd ready{.fd = file_.get(), .events = POLLOUT, .revents = 0};
     const int count = ::poll(&ready, 1, kPatienceMs);
     if (count == 0 && !ending_) continue;
     const std::size_t piece = std::min(lines.size() - done, piece_);
-    const ssize_t n = count > 0 ? ::write(file_, lines.data() + done, piece) : count;
+    const ssize_t n = count > 0 ? ::write(file_.get(), lines.data() + done, piece) : count;
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;
     done += static_cast<std::size_t>(n);

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <thread>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "io/task.h"
 
@@ -45,11 +46,11 @@ class AccessLog {
   static constexpr std::size_t kMost = std::size_t{4} << 20;
 
  private:
-  AccessLog(int file, std::size_t piece);
+  AccessLog(Descriptor file, std::size_t piece);
   void run();
   void write_out(const std::string& lines);
 
-  const int file_;
+  const Descriptor file_;
   const std::size_t piece_;  // bytes that can be written at once without waiting
   bool torn_ = false;        // a line was written in part; used by the thread only
   std::atomic<bool> ending_ = false;

@@ -1,6 +1,7 @@
 // The routes by which a server is watched.
 #pragma once
 
+#include <chrono>
 #include <functional>
 
 #include "server/router.h"
@@ -11,6 +12,8 @@ namespace sluice::server {
 struct AdminOptions {
   // Whether what the server stands on answers; asked by /readyz.
   std::function<io::Task<Result<>>()> ready;
+  // Anybody may ask /readyz, so `ready` is asked again only when its last answer is so old.
+  io::Clock::duration ready_age = std::chrono::seconds(1);
   Guard guard{};  // of /metrics; the other two tell nothing that is worth a guard
 };
 

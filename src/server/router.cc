@@ -1,7 +1,6 @@
 #include "server/router.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "base/percent.h"
@@ -26,9 +25,27 @@ bool is_place(std::string_view segment) {
 
 // The routes as a tree by segments. A literal segment goes before a place.
 struct Router::Node {
-  std::map<std::string, std::unique_ptr<Node>, std::less<>> children;
+  // Few, so that looking at each is the quickest search.
+  std::vector<std::pair<std::string, std::unique_ptr<Node>>> children;
   std::unique_ptr<Node> place;
   std::vector<const Route*> routes;  // one for each method
+
+  // Null: there is none.
+  [[nodiscard]] Node* child(std::string_view segment) const {
+    for (const auto& [name, node] : children) {
+      if (name == segment) return node.get();
+    }
+    return nullptr;
+  }
+  // Makes it if there is none.
+  Node& at(std::string_view segment) {
+    if (is_place(segment)) {
+      if (place == nullptr) place = std::make_unique<Node>();
+      return *place;
+    }
+    if (Node* known = child(segment)) return *known;
+    return *children.emplace_back(segment, std::make_unique<Node>()).second;
+  }
 };
 
 Router::Router() : root_(std::make_unique<Node>()) {}
@@ -38,11 +55,7 @@ void Router::add(Route route) {
   if (route.name.empty()) route.name = route.path;
   Node* node = root_.get();
   for (std::string_view rest = route.path; !rest.empty();) {
-    const std::string_view segment = take_segment(rest);
-    std::unique_ptr<Node>& next =
-        is_place(segment) ? node->place : node->children[std::string(segment)];
-    if (next == nullptr) next = std::make_unique<Node>();
-    node = next.get();
+    node = &node->at(take_segment(rest));
   }
   node->routes.push_back(routes_.emplace_back(std::make_unique<Route>(std::move(route))).get());
 }
@@ -69,11 +82,12 @@ void Router::match(std::string_view method, std::string_view path, Match& found)
   found.route = nullptr;
   found.allow.clear();
   std::size_t places = 0;
+  const bool encoded = path.find('%') != std::string_view::npos;
   const Node* node = root_.get();
   for (std::string_view rest = path; !rest.empty() && node != nullptr;) {
     const std::string_view segment = take_segment(rest);
-    if (const auto child = node->children.find(segment); child != node->children.end()) {
-      node = child->second.get();
+    if (const Node* child = node->child(segment)) {
+      node = child;
       continue;
     }
     node = segment.empty() ? nullptr : node->place.get();
@@ -81,7 +95,7 @@ void Router::match(std::string_view method, std::string_view path, Match& found)
     if (places == found.places.size()) found.places.emplace_back();
     std::string& place = found.places[places++];
     place = segment;
-    if (segment.find('%') == std::string_view::npos) continue;
+    if (!encoded) continue;
     if (auto decoded = percent_decode(segment)) {
       place = std::move(*decoded);
     } else {

@@ -13,6 +13,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/ascii.h"
+#include "base/descriptor.h"
 #include "base/text_distance.h"
 #include "base/utf8.h"
 
@@ -42,13 +44,6 @@ struct Place {
 
 Place place_of(std::string_view file, const toml::node& node) {
   return {file, node.source().begin.line};
-}
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 bool read_hash(std::string_view text, Token::Hash& hash) {
@@ -130,26 +125,8 @@ Result<Token> read_token(const toml::table& table, std::string_view file) {
 }
 
 bool starts_with_bearer(std::string_view text) {
-  return text.size() > kBearer.size() &&
-         std::ranges::equal(text.substr(0, kBearer.size()), kBearer, {}, [](char c) {
-           return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-         });
+  return text.size() > kBearer.size() && same_but_for_case(text.substr(0, kBearer.size()), kBearer);
 }
-
-// Closes a descriptor at the end of a scope.
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 }  // namespace
 
@@ -215,7 +192,7 @@ Result<Tokens> Tokens::read(const std::string& path) {
   const std::string what = fmt::format("cannot read the file of tokens {}", path);
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat status{};
-  if (file.number() < 0 || ::fstat(file.number(), &status) != 0) {
+  if (!file || ::fstat(file.get(), &status) != 0) {
     return std::unexpected(system_error(errno, what));
   }
   if (!S_ISREG(status.st_mode)) {
@@ -234,7 +211,7 @@ Result<Tokens> Tokens::read(const std::string& path) {
   std::string text;
   char buffer[16 * 1024];
   for (;;) {
-    const ssize_t got = ::read(file.number(), buffer, sizeof buffer);
+    const ssize_t got = ::read(file.get(), buffer, sizeof buffer);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return std::unexpected(system_error(errno, what));
     if (got == 0) return parse(text, path);

@@ -18,16 +18,20 @@ bool is_localhost(std::string_view host) {
   return host == "localhost" || host.ends_with(".localhost");
 }
 
+bool is_address(std::string_view host) {
+  boost::system::error_code error;
+  boost::asio::ip::make_address_v4(host, error);
+  if (error) boost::asio::ip::make_address_v6(std::string(host), error);
+  return !error;
+}
+
 }  // namespace
 
 bool asks_for_another_host(const http::ServerRequest& request) {
   const auto field = request.find("host");
   if (!field || field->empty()) return false;  // HTTP/1.0: no browser
   const std::string_view host = without_port(*field);
-  if (is_localhost(host)) return false;
-  boost::system::error_code error;
-  boost::asio::ip::make_address(std::string(host), error);
-  return error.failed();
+  return !is_localhost(host) && !is_address(host);
 }
 
 bool comes_from_another_site(const http::ServerRequest& request) {

@@ -58,7 +58,7 @@ class CachedBackend::RememberedStore : public Store {
       : backend_(std::move(backend)),
         in_(std::move(in)),
         name_(std::move(name)),
-        first_(backend_->below_->open(in_)),
+        first_(backend_->below().open(in_)),
         current_(first_) {}
 
   // What the namespace can hold does not hang on its id.
@@ -116,7 +116,7 @@ class CachedBackend::RememberedStore : public Store {
     auto found = co_await backend_->find_anew(name_);
     if (!found) co_return std::unexpected(std::move(found.error()));
     if (found->id == in_.id) co_return false;
-    current_ = backend_->below_->open(*found);
+    current_ = backend_->below().open(*found);
     co_return true;
   }
 
@@ -132,7 +132,7 @@ class CachedBackend::RememberedStore : public Store {
 
 CachedBackend::CachedBackend(std::shared_ptr<Backend> below, std::shared_ptr<AnswerCache> cache,
                              CacheScope scope, LookUps look_ups)
-    : below_(std::move(below)),
+    : BackendDecorator(std::move(below)),
       cache_(std::move(cache)),
       scope_(std::move(scope)),
       look_ups_(look_ups) {}
@@ -155,7 +155,7 @@ io::Task<> CachedBackend::forget(std::vector<std::string> names) {
 }
 
 io::Task<Result<Namespace>> CachedBackend::create_namespace(std::string_view title) {
-  auto made = co_await below_->create_namespace(title);
+  auto made = co_await below().create_namespace(title);
   // Also when it failed: it may have been made.
   std::vector<std::string> names{std::string(title)};
   co_await forget(std::move(names));
@@ -163,14 +163,14 @@ io::Task<Result<Namespace>> CachedBackend::create_namespace(std::string_view tit
 }
 
 io::Task<Result<>> CachedBackend::rename_namespace(const Namespace& which, std::string_view title) {
-  auto renamed = co_await below_->rename_namespace(which, title);
+  auto renamed = co_await below().rename_namespace(which, title);
   std::vector<std::string> names{which.title, which.id, std::string(title)};
   co_await forget(std::move(names));
   co_return renamed;
 }
 
 io::Task<Result<>> CachedBackend::delete_namespace(const Namespace& which) {
-  auto removed = co_await below_->delete_namespace(which);
+  auto removed = co_await below().delete_namespace(which);
   std::vector<std::string> names{which.title, which.id};
   co_await forget(std::move(names));
   co_await cache_->erase_all(Kind::values, CachedStore::prefix_of(scope_, which.id));
@@ -178,10 +178,10 @@ io::Task<Result<>> CachedBackend::delete_namespace(const Namespace& which) {
 }
 
 io::Task<Result<Namespace>> CachedBackend::find_anew(std::string_view name) {
-  auto found = co_await below_->find_namespace(name);
+  auto found = co_await below().find_namespace(name);
   if (!found || !scope_.checks_namespace) co_return found;
   // That the service can seek is learned from the answer to the look-up.
-  if (below_->open(*found)->capabilities().seekable) co_return found;
+  if (below().open(*found)->capabilities().seekable) co_return found;
   std::vector<AnswerCache::Answer> answers;
   answers.push_back({.key = key_of(name), .fields = {found->id, found->title}});
   co_await cache_->set(Kind::look_ups, std::move(answers));
@@ -203,13 +203,13 @@ io::Task<Result<Namespace>> CachedBackend::find_namespace(std::string_view name)
 
 std::unique_ptr<Store> CachedBackend::open(const Namespace& which) {
   const auto name = remembered_.find(which.id);
-  if (name == remembered_.end()) return below_->open(which);
+  if (name == remembered_.end()) return below().open(which);
   return std::make_unique<RememberedStore>(shared_from_this(), which, name->second);
 }
 
 CachedStore::CachedStore(std::unique_ptr<Store> below, std::shared_ptr<AnswerCache> cache,
                          const CacheScope& scope, const Namespace& in, Gets gets)
-    : below_(std::move(below)),
+    : StoreDecorator(std::move(below)),
       cache_(std::move(cache)),
       prefix_(prefix_of(scope, in.id)),
       gets_(gets) {}
@@ -225,7 +225,7 @@ std::string CachedStore::key_of(std::string_view key, bool exact) const {
 }
 
 io::Task<Result<GetAnswer>> CachedStore::get(std::span<const std::string_view> keys) {
-  return get_either(keys, below_->capabilities().exact_get);
+  return get_either(keys, below().capabilities().exact_get);
 }
 io::Task<Result<GetAnswer>> CachedStore::get_exact(std::span<const std::string_view> keys) {
   return get_either(keys, true);
@@ -233,9 +233,9 @@ io::Task<Result<GetAnswer>> CachedStore::get_exact(std::span<const std::string_v
 
 io::Task<Result<GetAnswer>> CachedStore::get_either(std::span<const std::string_view> keys,
                                                     bool exact) {
-  const bool exactly = exact && !below_->capabilities().exact_get;
+  const bool exactly = exact && !below().capabilities().exact_get;
   if (gets_ == Gets::from_store || !cache_->on()) {
-    auto call = exactly ? below_->get_exact(keys) : below_->get(keys);
+    auto call = exactly ? below().get_exact(keys) : below().get(keys);
     co_return co_await std::move(call);
   }
   std::vector<std::string> names;
@@ -257,7 +257,7 @@ io::Task<Result<GetAnswer>> CachedStore::get_either(std::span<const std::string_
   }
   if (unknown.empty()) co_return answer;
 
-  auto call = exactly ? below_->get_exact(unknown) : below_->get(unknown);
+  auto call = exactly ? below().get_exact(unknown) : below().get(unknown);
   auto got = co_await std::move(call);
   if (!got) co_return std::unexpected(std::move(got.error()));
   std::vector<AnswerCache::Answer> fresh;
@@ -301,7 +301,7 @@ io::Task<> CachedStore::drop(std::vector<std::string_view> keys) {
 }
 
 io::Task<Result<WriteAnswer>> CachedStore::put(std::span<const EntryView> entries) {
-  auto answer = co_await below_->put(entries);
+  auto answer = co_await below().put(entries);
   // Whatever the answer is: the write may have happened.
   std::vector<std::string_view> keys;
   keys.reserve(entries.size());
@@ -311,7 +311,7 @@ io::Task<Result<WriteAnswer>> CachedStore::put(std::span<const EntryView> entrie
 }
 
 io::Task<Result<WriteAnswer>> CachedStore::erase(std::span<const std::string_view> keys) {
-  auto answer = co_await below_->erase(keys);
+  auto answer = co_await below().erase(keys);
   std::vector<std::string_view> all(keys.begin(), keys.end());
   co_await drop(std::move(all));
   co_return answer;

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "store/answer_cache.h"
-#include "store/store.h"
+#include "store/decorator.h"
 
 namespace sluice::store {
 
@@ -31,7 +31,7 @@ struct CacheScope {
 // first call of its store fails for it: the caller does not notice. Fails a later call for it, the
 // entry is dropped and the error returned. Not remembered are namespaces of services that do not
 // check ids, and of those whose look-up tells more than the id (that a listing can seek).
-class CachedBackend : public Backend, public std::enable_shared_from_this<CachedBackend> {
+class CachedBackend : public BackendDecorator, public std::enable_shared_from_this<CachedBackend> {
  public:
   enum class LookUps : std::uint8_t {
     remembered,  // answered by the cache
@@ -41,8 +41,6 @@ class CachedBackend : public Backend, public std::enable_shared_from_this<Cached
                                              std::shared_ptr<AnswerCache> cache, CacheScope scope,
                                              LookUps look_ups);
 
-  [[nodiscard]] std::string description() const override { return below_->description(); }
-  io::Task<Result<std::vector<Namespace>>> namespaces() override { return below_->namespaces(); }
   io::Task<Result<Namespace>> create_namespace(std::string_view title) override;
   io::Task<Result<>> rename_namespace(const Namespace& which, std::string_view title) override;
   io::Task<Result<>> delete_namespace(const Namespace& which) override;
@@ -58,7 +56,6 @@ class CachedBackend : public Backend, public std::enable_shared_from_this<Cached
   io::Task<> forget(std::vector<std::string> names);
   [[nodiscard]] std::string key_of(std::string_view name) const;
 
-  std::shared_ptr<Backend> below_;
   std::shared_ptr<AnswerCache> cache_;
   CacheScope scope_;
   LookUps look_ups_;
@@ -73,19 +70,13 @@ class CachedBackend : public Backend, public std::enable_shared_from_this<Cached
 // Always: keys that a put or an erasure has been tried on are dropped from the cache when it has
 // ended; after some hundred of them, all of the namespace's. What another process got before such a
 // write and stores after it stays for as long as answers are kept.
-class CachedStore : public Store {
+class CachedStore : public StoreDecorator {
  public:
   enum class Gets : std::uint8_t { from_store, from_cache };
 
   CachedStore(std::unique_ptr<Store> below, std::shared_ptr<AnswerCache> cache,
               const CacheScope& scope, const Namespace& in, Gets gets);
 
-  [[nodiscard]] const Capabilities& capabilities() const override { return below_->capabilities(); }
-  io::Task<Result<Page>> list(ListRequest request) override { return below_->list(request); }
-  io::Task<Result<std::vector<std::string>>> split(std::string_view prefix,
-                                                   std::size_t parts) override {
-    return below_->split(prefix, parts);
-  }
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override;
   io::Task<Result<GetAnswer>> get_exact(std::span<const std::string_view> keys) override;
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override;
@@ -99,7 +90,6 @@ class CachedStore : public Store {
   io::Task<> drop(std::vector<std::string_view> keys);
   [[nodiscard]] std::string key_of(std::string_view key, bool exact) const;
 
-  std::unique_ptr<Store> below_;
   std::shared_ptr<AnswerCache> cache_;
   std::string prefix_;
   Gets gets_;

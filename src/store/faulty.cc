@@ -48,7 +48,7 @@ io::Task<Result<Page>> FaultyStore::list(ListRequest request) {
     co_return page;
   }
   if (request.cursor == kBeginning) request.cursor = {};
-  co_return co_await below_->list(request);
+  co_return co_await below().list(request);
 }
 
 io::Task<Result<GetAnswer>> FaultyStore::get(std::span<const std::string_view> keys) {
@@ -64,8 +64,8 @@ io::Task<Result<GetAnswer>> FaultyStore::get_either(Operation operation,
   const Under under(*this);
   Fault fault = ask(operation, {keys.begin(), keys.end()}, {});
   if (fault.fails) co_return std::unexpected(std::move(*fault.fails));
-  auto below = operation == Operation::get ? below_->get(keys) : below_->get_exact(keys);
-  auto answer = co_await std::move(below);
+  auto call = operation == Operation::get ? below().get(keys) : below().get_exact(keys);
+  auto answer = co_await std::move(call);
   if (!answer) co_return answer;
   for (KeyFailure& failure : fault.failing_keys) {
     EntryView& entry = answer->entries[failure.index];
@@ -88,7 +88,7 @@ io::Task<Result<WriteAnswer>> FaultyStore::put(std::span<const EntryView> entrie
     done.push_back(entries[i]);
     places.push_back(i);
   }
-  auto answer = co_await below_->put(done);
+  auto answer = co_await below().put(done);
   if (fault.fails) co_return std::unexpected(std::move(*fault.fails));
   if (!answer) co_return answer;
   for (KeyFailure& failure : answer->failed) failure.index = places[failure.index];
@@ -107,7 +107,7 @@ io::Task<Result<WriteAnswer>> FaultyStore::erase(std::span<const std::string_vie
     done.push_back(keys[i]);
     places.push_back(i);
   }
-  auto answer = co_await below_->erase(done);
+  auto answer = co_await below().erase(done);
   if (fault.fails) co_return std::unexpected(std::move(*fault.fails));
   if (!answer) co_return answer;
   for (KeyFailure& failure : answer->failed) failure.index = places[failure.index];

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "store/store.h"
+#include "store/decorator.h"
 
 namespace sluice::store {
 
@@ -40,22 +40,20 @@ struct Fault {
 
 // Wraps a store and asks `hook` before each call what is to go wrong with it. Records how many
 // calls there were and how many were under way at the same time. For tests only.
-class FaultyStore : public Store {
+class FaultyStore : public StoreDecorator {
  public:
   using Hook = std::function<Fault(const FaultyCall&)>;
 
   FaultyStore(std::unique_ptr<Store> below, Hook hook)
-      : below_(std::move(below)), hook_(std::move(hook)), capabilities_(below_->capabilities()) {}
+      : StoreDecorator(std::move(below)),
+        hook_(std::move(hook)),
+        capabilities_(this->below().capabilities()) {}
 
   [[nodiscard]] const Capabilities& capabilities() const override { return capabilities_; }
   // To be narrower than the store below.
   void set_capabilities(const Capabilities& capabilities) { capabilities_ = capabilities; }
 
   io::Task<Result<Page>> list(ListRequest request) override;
-  io::Task<Result<std::vector<std::string>>> split(std::string_view prefix,
-                                                   std::size_t parts) override {
-    return below_->split(prefix, parts);
-  }
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override;
   io::Task<Result<GetAnswer>> get_exact(std::span<const std::string_view> keys) override;
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override;
@@ -72,7 +70,6 @@ class FaultyStore : public Store {
   io::Task<Result<GetAnswer>> get_either(Operation operation,
                                          std::span<const std::string_view> keys);
 
-  std::unique_ptr<Store> below_;
   Hook hook_;
   Capabilities capabilities_;
   std::uint64_t calls_[5] = {};

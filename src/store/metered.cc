@@ -33,19 +33,19 @@ StoreMeters::StoreMeters(Metrics& metrics)
       erase(operation(metrics, "erase")) {}
 
 io::Task<Result<Page>> Metered::list(ListRequest request) {
-  return measured(below_->list(request), meters_.list);
+  return measured(below().list(request), meters_.list);
 }
 io::Task<Result<GetAnswer>> Metered::get(std::span<const std::string_view> keys) {
-  return measured(below_->get(keys), meters_.get);
+  return measured(below().get(keys), meters_.get);
 }
 io::Task<Result<GetAnswer>> Metered::get_exact(std::span<const std::string_view> keys) {
-  return measured(below_->get_exact(keys), meters_.get);
+  return measured(below().get_exact(keys), meters_.get);
 }
 io::Task<Result<WriteAnswer>> Metered::put(std::span<const EntryView> entries) {
-  return measured(below_->put(entries), meters_.put);
+  return measured(below().put(entries), meters_.put);
 }
 io::Task<Result<WriteAnswer>> Metered::erase(std::span<const std::string_view> keys) {
-  return measured(below_->erase(keys), meters_.erase);
+  return measured(below().erase(keys), meters_.erase);
 }
 
 }  // namespace sluice::store

@@ -1,9 +1,9 @@
 // Store and Backend: the interface that every key-value service is spoken to through.
 //
 // A Backend is a service with a set of credentials: it knows its namespaces. A Store is one
-// namespace of it. Metrics, dry run and caching are decorators on Store (store/dry_run.h,
-// store/timed.h). To add a backend: one folder beside this file, one line in store/registry.cc, and
-// it has to pass store/conformance_test.cc.
+// namespace of it. Metrics, dry run and caching are decorators on Store
+// (store/decorator.h). To add a backend: one folder beside this file, one line in
+// store/registry.cc, and it has to pass store/conformance_test.cc.
 #pragma once
 
 #include <cstddef>

@@ -34,7 +34,7 @@ void Timed::record(const Call& call, CallStats& stats, const Error* error) {
 
 io::Task<Result<Page>> Timed::list(ListRequest request) {
   Call call{.name = "list", .begun = Clock::now()};
-  auto page = co_await below_->list(request);
+  auto page = co_await below().list(request);
   if (page) {
     call.keys = page->entries.size();
     call.bytes = page->entries.bytes();
@@ -45,7 +45,7 @@ io::Task<Result<Page>> Timed::list(ListRequest request) {
 
 io::Task<Result<GetAnswer>> Timed::get(std::span<const std::string_view> keys) {
   Call call{.name = "get", .begun = Clock::now(), .keys = keys.size()};
-  auto answer = co_await below_->get(keys);
+  auto answer = co_await below().get(keys);
   if (answer) {
     call.failed = answer->failed.size();
     call.bytes = answer->entries.bytes();
@@ -56,7 +56,7 @@ io::Task<Result<GetAnswer>> Timed::get(std::span<const std::string_view> keys) {
 
 io::Task<Result<GetAnswer>> Timed::get_exact(std::span<const std::string_view> keys) {
   Call call{.name = "get exactly", .begun = Clock::now(), .keys = keys.size()};
-  auto answer = co_await below_->get_exact(keys);
+  auto answer = co_await below().get_exact(keys);
   if (answer) {
     call.failed = answer->failed.size();
     call.bytes = answer->entries.bytes();
@@ -70,7 +70,7 @@ io::Task<Result<WriteAnswer>> Timed::put(std::span<const EntryView> entries) {
   for (const EntryView& entry : entries) {
     call.bytes += entry.key.size() + entry.value.size() + entry.metadata.size();
   }
-  auto answer = co_await below_->put(entries);
+  auto answer = co_await below().put(entries);
   if (answer) call.failed = answer->failed.size();
   record(call, stats_.put, answer ? nullptr : &answer.error());
   co_return answer;
@@ -79,7 +79,7 @@ io::Task<Result<WriteAnswer>> Timed::put(std::span<const EntryView> entries) {
 io::Task<Result<WriteAnswer>> Timed::erase(std::span<const std::string_view> keys) {
   Call call{.name = "erase", .begun = Clock::now(), .keys = keys.size()};
   for (const std::string_view key : keys) call.bytes += key.size();
-  auto answer = co_await below_->erase(keys);
+  auto answer = co_await below().erase(keys);
   if (answer) call.failed = answer->failed.size();
   record(call, stats_.erase, answer ? nullptr : &answer.error());
   co_return answer;

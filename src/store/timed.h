@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "store/store.h"
+#include "store/decorator.h"
 #include "telemetry/log.h"
 
 namespace sluice::store {
@@ -30,17 +30,12 @@ struct StoreStats {
 // Decorates a store: counts calls, keys, bytes and time, and writes each call into the log at level
 // debug ("list: 1000 keys, 31 ms"). Never logs a key or a value. `log` and `stats` outlive it;
 // `stats` may be shared by several stores of one loop.
-class Timed : public Store {
+class Timed : public StoreDecorator {
  public:
   Timed(std::unique_ptr<Store> below, Log& log, StoreStats& stats)
-      : below_(std::move(below)), log_(log), stats_(stats) {}
+      : StoreDecorator(std::move(below)), log_(log), stats_(stats) {}
 
-  [[nodiscard]] const Capabilities& capabilities() const override { return below_->capabilities(); }
   io::Task<Result<Page>> list(ListRequest request) override;
-  io::Task<Result<std::vector<std::string>>> split(std::string_view prefix,
-                                                   std::size_t parts) override {
-    return below_->split(prefix, parts);
-  }
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override;
   io::Task<Result<GetAnswer>> get_exact(std::span<const std::string_view> keys) override;
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override;
@@ -57,7 +52,6 @@ class Timed : public Store {
   };
   void record(const Call& call, CallStats& stats, const Error* error);
 
-  std::unique_ptr<Store> below_;
   Log& log_;
   StoreStats& stats_;
 };

@@ -16,10 +16,6 @@ void Gauge::add(double by) {
   static_cast<prometheus::Gauge*>(gauge_)->Increment(by);
 }
 
-void Gauge::set(double value) {
-  static_cast<prometheus::Gauge*>(gauge_)->Set(value);
-}
-
 void Histogram::observe(double value) {
   static_cast<prometheus::Histogram*>(histogram_)->Observe(value);
 }

@@ -24,7 +24,6 @@ class Gauge {
  public:
   explicit Gauge(void* gauge) : gauge_(gauge) {}
   void add(double by);
-  void set(double value);
 
  private:
   void* gauge_;

@@ -38,10 +38,6 @@ Response credentials_refused(Tokens::Problem problem) {
   return refuse(403, Code::unknown_key, "Unknown X-Auth-Key or X-Auth-Email");
 }
 
-Response not_allowed() {
-  return refuse(403, Code::not_allowed, "Authentication error");
-}
-
 }  // namespace
 
 Api::Api(store::Backend& backend, Options options)
@@ -88,6 +84,14 @@ std::vector<Route> Api::routes(std::string_view base) {
   return routes;
 }
 
+bool Api::is_meant_for_here(const http::ServerRequest& request) {
+  const std::string_view host = request.find("host").value_or("");
+  if (host == last_host_) return true;
+  if (asks_for_another_host(request)) return false;
+  last_host_ = host;
+  return true;
+}
+
 const Token* Api::token(const Call& call) const {
   return options_.tokens == nullptr ? nullptr : options_.tokens->by_name(call.caller);
 }
@@ -107,7 +111,7 @@ std::optional<Response> Api::guard(Call& call, Access access) {
     refusal = refuse(403, Code::not_allowed,
                      "without tokens, requests of web pages of other sites are refused");
   }
-  if (who == nullptr && !refusal && asks_for_another_host(call.request)) {
+  if (who == nullptr && !refusal && !is_meant_for_here(call.request)) {
     refusal = refuse(403, Code::not_allowed,
                      "without tokens, only requests to localhost or an address are answered");
   }

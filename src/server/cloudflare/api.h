@@ -78,6 +78,9 @@ class Api {
   // api.cc
   std::vector<Route> routes(std::string_view base);
   std::optional<Response> guard(Call& call, Access access);
+  // Whether it names a host that only this machine can be, as it has to where nobody is asked for
+  // credentials.
+  bool is_meant_for_here(const http::ServerRequest& request);
   Response too_many_requests(const RateLimit::Standing& standing) const;
   // Adds what Cloudflare says of the rate limit to the answer of `handler`.
   io::Task<Answer> with_rate_headers(Call& call, io::Task<Answer> (Api::*handler)(Call&));
@@ -141,7 +144,8 @@ class Api {
   Options options_;
   EnvelopeFace face_;
   NamespaceTable namespaces_;
-  io::Slots reads_{kReads};       // of bulk gets
+  std::string last_host_;    // the last one that was found good: mostly the next request's, too
+  io::Slots reads_{kReads};  // of bulk gets
   std::optional<bool> seekable_;  // unknown until there was a namespace to ask
 };
 

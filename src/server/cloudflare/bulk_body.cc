@@ -29,16 +29,6 @@ std::unexpected<Refused> not_json() {
              bulk::kDeepestJson);
 }
 
-struct Nothing {
-  void operator()(ondemand::value&, json_type, std::string_view) const {}
-};
-
-// Checks a value that nobody reads.
-bool pass(ondemand::value value) {
-  Nothing nothing;
-  return bulk::walk_json(value, nothing);
-}
-
 // Whole numbers, also when they are written as fractions ("1.9e9", "60.0").
 std::optional<std::int64_t> whole_number(std::string_view text) {
   std::int64_t whole = 0;
@@ -191,7 +181,7 @@ Checked<> PairReader::take(std::string_view element) {
         return bad("base64 must be true or false");
       }
       base64 = text == "true";
-      if (!pass(item)) return not_json();
+      if (!bulk::is_valid_json(item)) return not_json();
     } else if (name == "expiration" || name == "expiration_ttl") {
       auto& to = name == "expiration" ? expiration : ttl;
       to = type == json_type::number ? whole_number(bulk::scalar_text(item)) : std::nullopt;
@@ -199,10 +189,10 @@ Checked<> PairReader::take(std::string_view element) {
         return std::unexpected(Refused{400, Code::bad_expiration,
                                        fmt::format("{} must be a whole number of seconds", name)});
       }
-      if (!pass(item)) return not_json();
+      if (!bulk::is_valid_json(item)) return not_json();
     } else if (name == "metadata") {
       const std::string_view scalar = bulk::scalar_text(item);
-      if (!pass(item)) return not_json();
+      if (!bulk::is_valid_json(item)) return not_json();
       metadata = scalar;
       if (type == json_type::object || type == json_type::array) {
         // The parser stands behind the closing bracket, at the next token.
@@ -211,7 +201,7 @@ Checked<> PairReader::take(std::string_view element) {
         while (end != scalar.data() && end[-1] != '}' && end[-1] != ']') --end;
         metadata = {scalar.data(), static_cast<std::size_t>(end - scalar.data())};
       }
-    } else if (!pass(item)) {
+    } else if (!bulk::is_valid_json(item)) {
       return not_json();
     }
   }
@@ -277,7 +267,7 @@ Checked<> each_member(std::string& body, Read read) {
     }
     Checked<bool> consumed = read(name, value, type);
     if (!consumed) return std::unexpected(std::move(consumed.error()));
-    if (!*consumed && !pass(value)) return not_json();
+    if (!*consumed && !bulk::is_valid_json(value)) return not_json();
   }
   if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) return not_json();
   return {};

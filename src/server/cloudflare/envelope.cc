@@ -71,6 +71,10 @@ Response refuse(int status, Code code, std::string_view message) {
   return response;
 }
 
+Response not_allowed() {
+  return refuse(403, Code::not_allowed, "Authentication error");
+}
+
 Response EnvelopeFace::of(const Error& error) const {
   switch (error.code) {
     case ErrorCode::not_found:

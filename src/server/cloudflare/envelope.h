@@ -57,6 +57,9 @@ template <class WriteResult>
 // A failure with one error. `message` is for the client: it names nothing of the inside.
 [[nodiscard]] Response refuse(int status, Code code, std::string_view message);
 
+// The refusal of what the caller's token does not allow.
+[[nodiscard]] Response not_allowed();
+
 // Everything that fails, in the envelope. What a handler says is in `of(Error)`: not_found is the
 // namespace (10013: a missing key is an answer of the handler's own), conflict another operation
 // that is under way (10046), throttled 429 with 971. Stateless.

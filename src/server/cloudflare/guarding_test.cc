@@ -3,6 +3,7 @@
 #include <openssl/sha.h>
 
 #include "server/cloudflare/api_test.h"
+#include "store/decorator.h"
 #include "store/faulty.h"
 
 namespace sluice::server::cloudflare {
@@ -23,42 +24,27 @@ Client::Headers bearer(std::string_view token) {
 }
 
 // A backend that counts and fails on command.
-class TroubledBackend : public store::Backend {
+class TroubledBackend : public store::BackendDecorator {
  public:
-  [[nodiscard]] std::string description() const override { return below_->description(); }
+  TroubledBackend() : BackendDecorator(store::make_memory_backend()) {}
+
   io::Task<Result<std::vector<store::Namespace>>> namespaces() override {
     ++listings;
     if (error) co_return std::unexpected(*error);
-    co_return co_await below_->namespaces();
-  }
-  io::Task<Result<store::Namespace>> create_namespace(std::string_view title) override {
-    return below_->create_namespace(title);
-  }
-  io::Task<Result<>> rename_namespace(const store::Namespace& which,
-                                      std::string_view title) override {
-    return below_->rename_namespace(which, title);
-  }
-  io::Task<Result<>> delete_namespace(const store::Namespace& which) override {
-    return below_->delete_namespace(which);
-  }
-  io::Task<Result<store::Namespace>> find_namespace(std::string_view name) override {
-    return below_->find_namespace(name);
+    co_return co_await below().namespaces();
   }
   std::unique_ptr<store::Store> open(const store::Namespace& which) override {
     ++opened;
     return std::make_unique<store::FaultyStore>(
-        below_->open(which),
+        below().open(which),
         [this](const store::FaultyCall& call) { return hook ? hook(call) : store::Fault{}; });
   }
-  store::Backend& below() { return *below_; }
+  using BackendDecorator::below;
 
   int listings = 0;
   int opened = 0;
   std::optional<Error> error;  // of a listing of the namespaces
   store::FaultyStore::Hook hook;
-
- private:
-  std::unique_ptr<store::Backend> below_ = store::make_memory_backend();
 };
 
 class Guarding : public testing::Test {

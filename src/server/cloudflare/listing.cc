@@ -43,6 +43,17 @@ void write_keys(JsonWriter& json, const store::Block& entries, std::string& scra
   }
 }
 
+// How many keys stand before it, and where the listing goes on.
+void write_result_info(JsonWriter& json, std::size_t count, std::string_view cursor) {
+  json.name("result_info");
+  json.begin_object();
+  json.name("count");
+  json.number(static_cast<std::int64_t>(count));
+  json.name("cursor");
+  json.string(cursor);
+  json.end_object();
+}
+
 }  // namespace
 
 io::Task<Result<Response>> Api::list_keys(Call& call) {
@@ -119,13 +130,7 @@ io::Task<Result<Response>> Api::list_answer(const NamespaceTable::Place& place,
       position.empty() ? std::string() : make_cursor(place.id, asked.prefix, position);
   const auto write = [&](JsonWriter& out) {
     out.raw(keys);
-    out.name("result_info");
-    out.begin_object();
-    out.name("count");
-    out.number(static_cast<std::int64_t>(count));
-    out.name("cursor");
-    out.string(cursor);
-    out.end_object();
+    write_result_info(out, count, cursor);
   };
   co_return succeed(keys.size() + cursor.size() + 64, write);
 }
@@ -146,7 +151,7 @@ io::Task<Result<Response>> Api::split_keys(Call& call) {
   if (!keys) co_return failed(place, std::move(keys.error()));
   const auto write = [&](JsonWriter& json) {
     json.begin_array();
-    std::int64_t count = 0;
+    std::size_t count = 0;
     for (const std::string& key : *keys) {
       if (!is_utf8(key)) continue;  // cannot be asked for; the pieces beside it become one
       ++count;
@@ -156,13 +161,7 @@ io::Task<Result<Response>> Api::split_keys(Call& call) {
       json.end_object();
     }
     json.end_array();
-    json.name("result_info");
-    json.begin_object();
-    json.name("count");
-    json.number(count);
-    json.name("cursor");
-    json.string("");
-    json.end_object();
+    write_result_info(json, count, {});
   };
   co_return succeed(keys->size() * 64, write);
 }

@@ -4,6 +4,8 @@
 #include <cctype>
 #include <optional>
 
+#include "base/ascii.h"
+
 namespace sluice::server::cloudflare {
 
 namespace {
@@ -15,14 +17,6 @@ constexpr std::size_t kMostBoundary = 70;  // RFC 2046, section 5.1.1
 template <class... Args>
 std::unexpected<Error> bad(fmt::format_string<Args...> format, Args&&... args) {
   return fail(ErrorCode::invalid_argument, format, std::forward<Args>(args)...);
-}
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool same(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, {}, lower, lower);
 }
 
 bool is_blank(char c) {
@@ -80,7 +74,7 @@ bool each_parameter(std::string_view text, Each each) {
     text.remove_prefix(1);
     auto value = take_value(text);
     if (!value) return false;
-    const auto is_name = [&](std::string_view other) { return same(name, other); };
+    const auto is_name = [&](std::string_view other) { return same_but_for_case(name, other); };
     if (std::ranges::any_of(names, is_name)) return false;
     names.push_back(name);
     each(name, std::move(*value));
@@ -118,21 +112,23 @@ Result<std::string> read_head(std::string_view head) {
     if (field.empty() || !line.starts_with(':')) return bad("a part's head is malformed");
     line.remove_prefix(1);
     skip_blanks(line);
-    if (same(field, "content-disposition")) {
+    if (same_but_for_case(field, "content-disposition")) {
       if (std::exchange(disposed, true)) return bad("a part has two Content-Dispositions");
       const std::string_view kind = take_token(line);
       const auto read = [&](std::string_view parameter, std::string value) {
-        if (same(parameter, "name")) name = std::move(value);
+        if (same_but_for_case(parameter, "name")) name = std::move(value);
       };
-      if (!same(kind, "form-data") || !each_parameter(line, read)) {
+      if (!same_but_for_case(kind, "form-data") || !each_parameter(line, read)) {
         return bad("a part's Content-Disposition is not that of a form");
       }
-    } else if (same(field, "content-type")) {
+    } else if (same_but_for_case(field, "content-type")) {
       const std::string_view type = take_type(line);
-      if (same(type.substr(0, 10), "multipart/")) return bad("a part holds parts of its own");
-    } else if (same(field, "content-transfer-encoding")) {
+      if (same_but_for_case(type.substr(0, 10), "multipart/"))
+        return bad("a part holds parts of its own");
+    } else if (same_but_for_case(field, "content-transfer-encoding")) {
       while (!line.empty() && is_blank(line.back())) line.remove_suffix(1);
-      if (!same(line, "binary") && !same(line, "8bit") && !same(line, "7bit")) {
+      if (!same_but_for_case(line, "binary") && !same_but_for_case(line, "8bit") &&
+          !same_but_for_case(line, "7bit")) {
         return bad("a part is encoded; send its bytes as they are");
       }
     }
@@ -144,17 +140,17 @@ Result<std::string> read_head(std::string_view head) {
 }  // namespace
 
 bool is_form(std::string_view content_type) {
-  return same(take_type(content_type), "multipart/form-data");
+  return same_but_for_case(take_type(content_type), "multipart/form-data");
 }
 
 Result<std::vector<FormPart>> parse_form(std::string_view content_type, std::string_view body) {
   std::optional<std::string> boundary;
   const std::string_view type = take_type(content_type);
   const auto read = [&](std::string_view parameter, std::string value) {
-    if (same(parameter, "boundary")) boundary = std::move(value);
+    if (same_but_for_case(parameter, "boundary")) boundary = std::move(value);
   };
-  if (!same(type, "multipart/form-data") || !each_parameter(content_type, read) || !boundary ||
-      !is_boundary(*boundary)) {
+  if (!same_but_for_case(type, "multipart/form-data") || !each_parameter(content_type, read) ||
+      !boundary || !is_boundary(*boundary)) {
     return bad("the Content-Type is not multipart/form-data with a boundary");
   }
   const std::string delimiter = "\r\n--" + *boundary;

@@ -42,10 +42,6 @@ Response title_taken() {
                 "a namespace with this account ID and title already exists");
 }
 
-Response not_allowed() {
-  return refuse(403, Code::not_allowed, "Authentication error");
-}
-
 // Whether a failed change may have been made all the same.
 bool may_have_changed(const Error& error) {
   return error.code != ErrorCode::conflict && error.code != ErrorCode::invalid_argument;

@@ -41,11 +41,6 @@ Piece first_piece(std::string_view text) {
   return {needed + 1, true};
 }
 
-struct Nothing {
-  void operator()(simdjson::ondemand::value&, simdjson::ondemand::json_type,
-                  std::string_view) const {}
-};
-
 }  // namespace
 
 std::string_view as_text(std::string_view bytes, std::string& scratch) {
@@ -67,27 +62,9 @@ std::string_view as_text(std::string_view bytes, std::string& scratch) {
 }
 
 bool is_json(std::string_view text) {
-  // In an array, since simdjson treats a scalar that is the whole document differently.
-  bulk::PaddedText buffer;
-  const std::string_view padded = buffer.assign("[", text, "]");
+  bulk::PaddedText scratch;
   simdjson::ondemand::parser parser;
-  simdjson::ondemand::document document;
-  simdjson::ondemand::array array;
-  if (parser.iterate(padded.data(), padded.size(), buffer.capacity()).get(document) !=
-          simdjson::SUCCESS ||
-      document.get_array().get(array) != simdjson::SUCCESS) {
-    return false;
-  }
-  std::size_t values = 0;
-  Nothing nothing;
-  for (auto element : array) {
-    simdjson::ondemand::value value;
-    if (++values > 1 || element.get(value) != simdjson::SUCCESS ||
-        !bulk::walk_json(value, nothing)) {
-      return false;
-    }
-  }
-  return values == 1 && document.current_location().error() == simdjson::OUT_OF_BOUNDS;
+  return bulk::is_json(text, parser, scratch);
 }
 
 std::string without_space(std::string_view json) {

@@ -20,6 +20,14 @@ Response done() {
   });
 }
 
+// Why a call about one key failed, as a whole or for the key; none: it did not.
+template <class StoreAnswer>
+std::optional<Error> failure_of(Result<StoreAnswer>& answer) {
+  if (!answer) return std::move(answer.error());
+  if (!answer->failed.empty()) return std::move(answer->failed.front().error);
+  return std::nullopt;
+}
+
 // What a request to write a key gives it. The views are into the request.
 struct Given {
   store::EntryView entry;
@@ -87,8 +95,7 @@ io::Task<Result<Response>> Api::value_answer(const NamespaceTable::Place& place,
                                              std::string_view key) {
   const std::span<const std::string_view> keys(&key, 1);
   auto got = co_await place.store->get_exact(keys);
-  if (!got) co_return failed(place, std::move(got.error()));
-  if (!got->failed.empty()) co_return failed(place, std::move(got->failed.front().error));
+  if (auto error = failure_of(got)) co_return failed(place, std::move(*error));
   const auto block = std::make_shared<const store::Block>(std::move(got->entries));
   const store::EntryView& entry = (*block)[0];
   if (entry.presence != store::Presence::present) co_return key_not_found();
@@ -130,8 +137,7 @@ io::Task<Result<Response>> Api::put_value(Call& call) {
   const NamespaceTable::Place& place = **found;
   const std::span<const store::EntryView> entries(&entry, 1);
   auto written = co_await place.store->put(entries);
-  if (!written) co_return failed(place, std::move(written.error()));
-  if (!written->failed.empty()) co_return failed(place, std::move(written->failed.front().error));
+  if (auto error = failure_of(written)) co_return failed(place, std::move(*error));
   co_return done();
 }
 
@@ -143,8 +149,7 @@ io::Task<Result<Response>> Api::delete_value(Call& call) {
   const NamespaceTable::Place& place = **found;
   const std::span<const std::string_view> keys(&key, 1);
   auto erased = co_await place.store->erase(keys);
-  if (!erased) co_return failed(place, std::move(erased.error()));
-  if (!erased->failed.empty()) co_return failed(place, std::move(erased->failed.front().error));
+  if (auto error = failure_of(erased)) co_return failed(place, std::move(*error));
   co_return done();
 }
 
@@ -156,8 +161,7 @@ io::Task<Result<Response>> Api::get_metadata(Call& call) {
   const NamespaceTable::Place& place = **found;
   const std::span<const std::string_view> keys(&key, 1);
   auto got = co_await place.store->get(keys);
-  if (!got) co_return failed(place, std::move(got.error()));
-  if (!got->failed.empty()) co_return failed(place, std::move(got->failed.front().error));
+  if (auto error = failure_of(got)) co_return failed(place, std::move(*error));
   const store::EntryView& entry = got->entries[0];
   if (entry.presence != store::Presence::present) co_return key_not_found();
   const std::string_view metadata = entry.metadata.empty() ? "null" : entry.metadata;
