@@ -81,6 +81,7 @@ store::WireStats sum(const std::vector<const KvStore*>& stores) {
     all.retries += one.retries;
     all.bytes_sent += one.bytes_sent;
     all.bytes_received += one.bytes_received;
+    if (all.trouble.empty()) all.trouble = one.trouble;
   }
   return all;
 }
@@ -349,13 +350,12 @@ void KvJob::tell(const bulk::Report& report, double seconds, const store::WireSt
 }
 
 void KvJob::show_progress(const std::vector<const KvStore*>& stores) {
-  display_.start([stores] {
-    const store::WireStats wire = sum(stores);
-    return Traffic{.requests = wire.gate.sent,
-                   .retries = wire.retries,
-                   .throttled = wire.gate.throttled,
-                   .opens_at = wire.gate.opens_at};
-  });
+  shown_ = stores;
+  show_progress_again();
+}
+
+void KvJob::show_progress_again() {
+  display_.start([this] { return traffic_of(sum(shown_)); });
 }
 
 ExitCode KvJob::finish(const bulk::Report& report, const std::vector<const KvStore*>& stores,
