@@ -94,13 +94,7 @@ class Purge {
       job.failure_path = std::move(*path);
     }
     for (const cdn::Zone& zone : zones_) note_batch_size(zone);
-    display_.start([this] {
-      const store::WireStats wire = api_->wire_stats();
-      return Traffic{.requests = wire.gate.sent,
-                     .retries = wire.retries,
-                     .throttled = wire.gate.throttled,
-                     .opens_at = wire.gate.opens_at};
-    });
+    display_.start([this] { return traffic_of(api_->wire_stats()); });
     cdn::PurgeReport report;
     if (kind_ == PurgeKind::everything) {
       report = co_await cdn::purge_everything(job, *api_, zones_, dry_run_);
@@ -261,7 +255,8 @@ class Purge {
           "these credentials see no zone of {}{}: nothing was purged. Name the zone with "
           "--zone (`sluice zones list` shows them).",
           printable(missing),
-          count > kMostTold ? fmt::format(" and {} more hosts", count - kMostTold) : std::string());
+          count > kMostTold ? " and " + format_count(count - kMostTold, "more host")
+                            : std::string());
     }
     std::set<std::string> seen;
     for (const auto& [host, zone] : *found) {
@@ -277,9 +272,8 @@ class Purge {
     if (!must_ask_) {
       co_return co_await confirm_if_interactive(
           context_, invocation_,
-          fmt::format("Purge {} {} of {}?", format_count(distinct_), name(kind_),
-                      zone_names(zones_)),
-          "purged", !stdin_is_taken);
+          fmt::format("Purge {} of {}?", amount(distinct_), zone_names(zones_)), "purged",
+          !stdin_is_taken);
     }
     // An id tells a person nothing.
     for (cdn::Zone& zone : zones_) {
@@ -327,17 +321,15 @@ class Purge {
     const ExitCode code = exit_code(report);
     if (dry_run_) {
       for (const cdn::ZoneResult& zone : report.zones) {
-        console.say("would purge {} of zone {} in {} {}", amount(zone.items),
-                    printable(zone.zone.label()), format_count(zone.requests),
-                    zone.requests == 1 ? "call" : "calls");
+        console.say("would purge {} of zone {} in {}", amount(zone.items),
+                    printable(zone.zone.label()), format_count(zone.requests, "call"));
       }
-      if (report.zones.empty()) console.say("there is nothing to purge");
-    } else {
+    } else if (report.items() > 0) {
       std::string line = fmt::format("purged {} of {} of {}", format_count(report.purged()),
-                                     amount(report.items()),
-                                     report.zones.empty() ? "no zone" : zone_names(zones_));
+                                     amount(report.items()), zone_names(zones_));
       if (kind_ == PurgeKind::everything) {
-        line = fmt::format("purged everything of {} of {} zones", report.purged(), report.items());
+        line = fmt::format("purged everything of {} of {}", format_count(report.purged()),
+                           format_count(report.items(), "zone"));
       }
       if (report.left() > 0) line += fmt::format(", {} not", format_count(report.left()));
       if (given_ > distinct_) {
@@ -345,6 +337,7 @@ class Purge {
       }
       console.say("{}, in {:.1f} s{}", line, seconds, wire_text(wire));
     }
+    if (report.items() == 0) console.say("{}: there is nothing to purge", nothing_named());
     tell_failures(report);
     if (invocation_.on("json")) {
       print(boost::json::serialize(report_object(report, seconds, wire)) + "\n");
@@ -371,9 +364,22 @@ class Purge {
     }
   }
 
+  // An empty list may be the right one, of a run in which nothing has changed; it may also be the
+  // wrong file.
+  [[nodiscard]] std::string nothing_named() const {
+    const std::vector<std::string> from = invocation_.values("from");
+    std::string files;
+    for (const std::string& path : from) {
+      files += fmt::format("{}{}", files.empty() ? "" : ", ", path == "-" ? "stdin" : path);
+    }
+    if (files.empty()) return fmt::format("no {} are named", name(kind_));
+    return fmt::format("{} {} no {}", printable(files), from.size() == 1 ? "holds" : "hold",
+                       name(kind_));
+  }
+
   [[nodiscard]] std::string amount(std::uint64_t items) const {
     if (kind_ == PurgeKind::everything) return "everything";
-    return fmt::format("{} {}", format_count(items), items == 1 ? singular(kind_) : name(kind_));
+    return format_count(items, singular(kind_), name(kind_));
   }
 
   [[nodiscard]] boost::json::object report_object(const cdn::PurgeReport& report, double seconds,

@@ -197,6 +197,10 @@ std::vector<JobSummary> JobFolder::list() const {
   return jobs;
 }
 
+std::string JobFolder::tags_path(std::string_view id) const {
+  return fmt::format("{}/{}{}", path_, id, kTagsEnding);
+}
+
 Result<> JobFolder::remove(std::string_view id) const {
   const auto summary = show(id);
   // A journal that cannot be read can still be removed by whoever names it.
@@ -215,7 +219,7 @@ Result<> JobFolder::remove(std::string_view id) const {
   for (const std::string_view side : kSides) {
     ListingSpool::remove(fmt::format("{}/{}{}{}", path_, id, side, kListingEnding));
   }
-  ListingSpool::remove(fmt::format("{}/{}{}", path_, id, kTagsEnding));
+  ListingSpool::remove(tags_path(id));
   if (::unlink(journal_path(id).c_str()) != 0) {
     return std::unexpected(system_error(errno, fmt::format("remove {}", journal_path(id))));
   }

@@ -47,6 +47,16 @@ io::Task<Result<std::unique_ptr<ItemSpool>>> ItemSpool::open(std::string path) {
   co_return spool;
 }
 
+Result<std::uint64_t> ItemSpool::count_left(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return 0;
+  auto database = sqlite::Database::open(path, {.access = sqlite::Access::read_only});
+  if (!database) return std::unexpected(std::move(database.error()));
+  const auto left = database->number("SELECT count(*) FROM items WHERE state <> 0 OR pending > 0");
+  if (!left) return std::unexpected(std::move(left.error()));
+  return static_cast<std::uint64_t>(*left);
+}
+
 void ItemSpool::remove(const std::string& path) {
   std::error_code ignored;
   for (const std::string_view part : {"", "-wal", "-shm"}) {

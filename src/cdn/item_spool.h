@@ -28,6 +28,9 @@ class ItemSpool {
   // The file at `path`, 0600, made if it is not there; what an earlier process could not purge is
   // due again. Empty: a file in the temporary folder that goes with the object.
   static io::Task<Result<std::unique_ptr<ItemSpool>>> open(std::string path);
+  // How many items remain to be purged, over all zones, in a spool that may belong to another
+  // process. 0 if there is none at `path`. Blocks.
+  static Result<std::uint64_t> count_left(const std::string& path);
   // Removes a spool that nobody has open, if there is one.
   static void remove(const std::string& path);
   ~ItemSpool();
