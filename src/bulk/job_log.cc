@@ -9,8 +9,8 @@
 #include <filesystem>
 #include <random>
 
-#include "bulk/listing_spool.h"
 #include "bulk/output.h"
+#include "sqlite/database.h"
 
 namespace sluice::bulk {
 
@@ -70,8 +70,8 @@ Result<> JobLog::finish(JobState state, std::string_view reason) {
   // Only now: until the end is written down, the job may have to be resumed. Its keys are other
   // people's data: they do not stay longer than they are of use.
   ::unlink(spool_path().c_str());
-  for (const std::string_view side : kSides) ListingSpool::remove(listing_path(side));
-  ListingSpool::remove(tags_path());  // a database, too
+  for (const std::string_view side : kSides) sqlite::remove_database(listing_path(side));
+  sqlite::remove_database(tags_path());
   return {};
 }
 
@@ -217,9 +217,9 @@ Result<> JobFolder::remove(std::string_view id) const {
     ::unlink(fmt::format("{}/{}{}", path_, id, ending).c_str());
   }
   for (const std::string_view side : kSides) {
-    ListingSpool::remove(fmt::format("{}/{}{}{}", path_, id, side, kListingEnding));
+    sqlite::remove_database(fmt::format("{}/{}{}{}", path_, id, side, kListingEnding));
   }
-  ListingSpool::remove(tags_path(id));
+  sqlite::remove_database(tags_path(id));
   if (::unlink(journal_path(id).c_str()) != 0) {
     return std::unexpected(system_error(errno, fmt::format("remove {}", journal_path(id))));
   }

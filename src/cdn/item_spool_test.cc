@@ -144,7 +144,7 @@ TEST_F(ItemSpoolTest, WhatWasRefusedIsDueInTheNextRun) {
     const auto found = co_await due(spool, "z");
     EXPECT_THAT(found, ElementsAre("a"));
   });
-  ItemSpool::remove(path);
+  sqlite::remove_database(path);
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 
