@@ -229,8 +229,11 @@ Result<> JobFolder::remove(std::string_view id) const {
 void JobFolder::prune(std::int64_t now, std::int64_t seconds) const {
   for (const JobSummary& job : list()) {
     const bool ended = job.state == JobState::finished || job.state == JobState::failed;
+    // The end is the last that was written. A job may have taken long, or been resumed late.
+    struct stat journal{};
+    if (!ended || ::stat(journal_path(job.header.id).c_str(), &journal) != 0) continue;
     // What cannot be removed now is tried again by the next job.
-    if (ended && job.header.created + seconds < now) (void)remove(job.header.id);
+    if (journal.st_mtime + seconds < now) (void)remove(job.header.id);
   }
   std::error_code error;
   for (const auto& file : std::filesystem::directory_iterator(path_, error)) {

@@ -406,6 +406,14 @@ class KvPurge(Purges):
                          (10, len(expected), 0))
         self.assertEqual(found["tags"]["requests"], 1)
 
+    def test_a_hundred_tags_a_call(self):
+        self.fake.fill("pages", [Entry(f"{i:03}", "x", json.dumps({"tags": [f"t{i}", f"u{i}"]}))
+                                 for i in range(125)])
+        result = self.kv_purge("--all-keys", "--yes", "--json")
+        # With the 25 of the 30 pages that are there already.
+        self.assertEqual((result.json()["tags"]["purged"], self.calls()), (275, 3))
+        self.assertEqual(len(set(self.purged())), 275)
+
     def test_the_field_can_be_named(self):
         result = self.kv_purge("--prefix", "page:00", "--tags-from", "other.labels", "--yes")
         self.assertEqual(sorted(self.purged()), ["o4", "o9"])
