@@ -22,8 +22,6 @@ namespace sluice::cli {
 
 namespace {
 
-// How long the journal of a job that has ended can be looked at.
-constexpr std::int64_t kKeepSeconds = 7 * 24 * 3600;
 // How many reasons of failed keys are told; the file has all.
 constexpr std::size_t kMostReasons = 5;
 
@@ -180,7 +178,7 @@ Result<std::unique_ptr<KvJob>> KvJob::begin(Context& context, const Invocation& 
 
 Result<> KvJob::open_journal() {
   const bulk::JobFolder folder(context_.folders.jobs());
-  folder.prune(unix_time(), kKeepSeconds);
+  folder.prune(unix_time(), bulk::JobFolder::kept_seconds);
   const std::string identity = identity_of(invocation_, plan_);
   std::optional<std::string> id = context_.resume_job;
   if (!id && invocation_.on("resume")) {

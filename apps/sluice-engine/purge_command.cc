@@ -24,8 +24,6 @@ using cdn::PurgeKind;
 
 // How many hosts without a zone are told.
 constexpr std::size_t kMostTold = 5;
-// How long the files of what could not be purged are kept.
-constexpr std::int64_t kKeepSeconds = 7 * 24 * 3600;
 
 Error usage(std::string message) {
   return {ErrorCode::invalid_argument, Retry::never, std::nullopt, std::move(message)};
@@ -215,7 +213,7 @@ class Purge {
     folder.prune(std::chrono::duration_cast<std::chrono::seconds>(
                      std::chrono::system_clock::now().time_since_epoch())
                      .count(),
-                 kKeepSeconds);
+                 bulk::JobFolder::kept_seconds);
     return folder.loose_failure_path();
   }
 

@@ -413,17 +413,11 @@ TEST_F(EraseTest, AResumedDeletionOfACollectedListingCountsEachKeyOnce) {
     options.capabilities.repeats_keys = true;
     backend = store::make_memory_backend(options);
     fill(kKeys);
-    auto created = jobs.create({.command = "kv delete", .identity = "x"});
-    ASSERT_TRUE(created);
-    journal.emplace(std::move(*created));
-    const std::string id = journal->header().id;
+    const std::string id = begin_job();
     Report report = run(all, hook);
     ASSERT_TRUE(report.resumable);
     EXPECT_GT(report.counts.done, 0u);
-    restart();
-    auto resumed = jobs.resume(id);
-    ASSERT_TRUE(resumed);
-    journal.emplace(std::move(*resumed));
+    resume_job(id);
     report = run(all);
     EXPECT_FALSE(report.ended_early);
     EXPECT_EQ(report.counts.selected, kKeys);
@@ -489,10 +483,7 @@ TEST_F(EraseTest, LimitDeletesNoMore) {
 
 TEST_F(EraseTest, LimitDeletesNoMoreAfterAKill) {
   fill(300);
-  auto created = jobs.create({.command = "kv delete", .identity = "x"});
-  ASSERT_TRUE(created);
-  journal.emplace(std::move(*created));
-  const std::string id = journal->header().id;
+  const std::string id = begin_job();
   EraseOptions options;
   options.selection.all = true;
   options.selection.limit = 120;
@@ -502,10 +493,7 @@ TEST_F(EraseTest, LimitDeletesNoMoreAfterAKill) {
     return {.fails = error(ErrorCode::unauthorized, Retry::fatal), .applied = true};
   });
   ASSERT_TRUE(report.ended_early);
-  restart();
-  auto resumed = jobs.resume(id);
-  ASSERT_TRUE(resumed);
-  journal.emplace(std::move(*resumed));
+  resume_job(id);
   report = run(options);
   EXPECT_FALSE(report.ended_early);
   EXPECT_EQ(report.counts.done, 120u);

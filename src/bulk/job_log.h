@@ -75,6 +75,8 @@ class JobFolder {
   Result<> remove(std::string_view id) const;
   // A new file for what work without a journal could not do; makes the folder, not the file.
   Result<std::string> loose_failure_path() const;
+  // How long what has ended is kept for `sluice jobs show`.
+  static constexpr std::int64_t kept_seconds = 7 * 24 * 3600;
   // Removes what has ended more than `seconds` ago, and what was killed before it had begun.
   void prune(std::int64_t now, std::int64_t seconds) const;
 
