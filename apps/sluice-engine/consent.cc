@@ -39,13 +39,12 @@ bulk::EraseGuard erase_guard(Context& context, const Invocation& invocation, KvJ
                    besides = std::move(besides)](std::uint64_t keys) -> io::Task<Result<>> {
     co_await job.hide_progress();
     if (keys == 0) co_return Result<>();
-    auto sure =
-        co_await confirm(context,
-                         fmt::format("Delete {} {} from {}{}?", format_count(keys),
-                                     keys == 1 ? "key" : "keys", from.description(), besides),
-                         "deleted");
+    auto sure = co_await confirm(
+        context,
+        fmt::format("Delete {} from {}{}?", format_count(keys, "key"), from.description(), besides),
+        "deleted");
     if (!sure) co_return sure;
-    job.show_progress({&from});
+    job.show_progress_again();
     co_return Result<>();
   };
   return guard;

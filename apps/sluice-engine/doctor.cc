@@ -20,6 +20,8 @@
 #include "base/utf8.h"
 #include "commands.h"
 #include "http/client.h"
+#include "io/file.h"
+#include "io/temporary.h"
 #include "kv_store.h"
 
 namespace sluice::cli {
@@ -276,24 +278,23 @@ std::string existing_folder(std::string path) {
 }
 
 // Creates and removes a file, since access() does not know of a full or read-only file system.
-int try_to_write(const std::string& folder) {
-  std::string path = folder + "/.sluice-doctor-XXXXXX";
-  const int file = mkostemp(path.data(), O_CLOEXEC);
-  if (file < 0) return errno;
-  int failed = 0;
-  if (const ssize_t written = write(file, "x", 1); written != 1)
-    failed = written < 0 ? errno : ENOSPC;
+Result<> try_to_write(const std::string& folder) {
+  const auto temporary = io::TemporaryFolder::create("doctor", folder);
+  if (!temporary) return std::unexpected(temporary.error());
+  const std::string path = temporary->path() + "/file";
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (file < 0) return std::unexpected(system_error(errno, fmt::format("create {}", path)));
+  const Result<> written = io::write_all(file, path, "x");
   close(file);
-  unlink(path.c_str());
-  return failed;
+  return written;
 }
 
 Finding check_folder(const std::string& what, const std::string& folder) {
   constexpr std::uint64_t scarce = 1'000'000'000;
   const std::string existing = existing_folder(folder);
-  if (const int failed = try_to_write(existing); failed != 0) {
+  if (const auto tried = try_to_write(existing); !tried) {
     return {"disk", Verdict::fail,
-            system_error(failed, fmt::format("write {} to {}", what, folder)).message,
+            fmt::format("{}: {} is not writable: {}", what, folder, tried.error().message),
             fmt::format("Make {} writable, or set XDG_{}_HOME to another folder.", existing,
                         what == "data"   ? "DATA"
                         : what == "jobs" ? "STATE"

@@ -11,6 +11,7 @@
 #include "base/timestamp.h"
 #include "base/utf8.h"
 #include "bulk/job_log.h"
+#include "cdn/item_spool.h"
 #include "command_line.h"
 #include "commands.h"
 #include "table.h"
@@ -23,7 +24,13 @@ Error usage(std::string message) {
   return {ErrorCode::invalid_argument, Retry::never, std::nullopt, std::move(message)};
 }
 
-boost::json::object job_object(const bulk::JobSummary& job) {
+// The cache tags of deleted keys that the job (`kv purge`) has still to purge. What cannot be read
+// just now is told by the job itself when it is resumed.
+std::uint64_t tags_left(const bulk::JobFolder& folder, std::string_view id) {
+  return cdn::ItemSpool::count_left(folder.tags_path(id)).value_or(0);
+}
+
+boost::json::object job_object(const bulk::JobFolder& folder, const bulk::JobSummary& job) {
   boost::json::object object{{"job", job.header.id},
                              {"command", job.header.command},
                              {"state", name(job.state)},
@@ -33,6 +40,7 @@ boost::json::object job_object(const bulk::JobSummary& job) {
                              {"done", job.checkpoint.counts.done},
                              {"failed", job.checkpoint.counts.failed},
                              {"skipped", job.checkpoint.counts.skipped}};
+  if (const std::uint64_t tags = tags_left(folder, job.header.id)) object["tags_left"] = tags;
   boost::json::array arguments;
   for (const std::string& word : job.header.words) arguments.emplace_back(printable(word));
   object["arguments"] = std::move(arguments);
@@ -77,9 +85,12 @@ std::vector<std::string> words_of(std::string_view path) {
 }  // namespace
 
 ExitCode run_jobs_list(Context& context, const Invocation& invocation) {
-  const auto jobs = bulk::JobFolder(context.folders.jobs()).list();
+  const bulk::JobFolder folder(context.folders.jobs());
+  const auto jobs = folder.list();
   if (invocation.on("json")) {
-    for (const bulk::JobSummary& job : jobs) print(boost::json::serialize(job_object(job)) + "\n");
+    for (const bulk::JobSummary& job : jobs) {
+      print(boost::json::serialize(job_object(folder, job)) + "\n");
+    }
     return ExitCode::done;
   }
   Table table({{"JOB"},
@@ -87,12 +98,14 @@ ExitCode run_jobs_list(Context& context, const Invocation& invocation) {
                {"SELECTED", Table::Align::right},
                {"DONE", Table::Align::right},
                {"FAILED", Table::Align::right},
+               {"TAGS LEFT", Table::Align::right},
                {"COMMAND"}});
   for (const bulk::JobSummary& job : jobs) {
+    const std::uint64_t tags = tags_left(folder, job.header.id);
     table.add({job.header.id, std::string(name(job.state)),
                format_count(job.checkpoint.counts.selected),
                format_count(job.checkpoint.counts.done), format_count(job.checkpoint.counts.failed),
-               command_line_of(job)});
+               tags > 0 ? format_count(tags) : "", command_line_of(job)});
   }
   print(table.text(context.console.stdout_is_terminal() ? context.console.width() : 0));
   if (jobs.empty()) context.console.say("no job has left a journal");
@@ -106,7 +119,7 @@ ExitCode run_jobs_show(Context& context, const Invocation& invocation) {
   const auto job = folder.show(*id);
   if (!job) return report_error(context, job.error());
   if (invocation.on("json")) {
-    print(boost::json::serialize(job_object(*job)) + "\n");
+    print(boost::json::serialize(job_object(folder, *job)) + "\n");
     return ExitCode::done;
   }
   const bulk::Counts& counts = job->checkpoint.counts;
@@ -122,6 +135,9 @@ ExitCode run_jobs_show(Context& context, const Invocation& invocation) {
   table.add({"done", format_count(counts.done)});
   table.add({"failed", format_count(counts.failed)});
   table.add({"skipped", format_count(counts.skipped)});
+  if (const std::uint64_t tags = tags_left(folder, *id)) {
+    table.add({"tags left", format_count(tags) + " to purge (resuming the job does so)"});
+  }
   if (job->state == bulk::JobState::unfinished) {
     table.add({"continue with", fmt::format("sluice jobs resume {}", job->header.id)});
   }
@@ -192,27 +208,38 @@ ExitCode run_jobs_remove(Context& context, const Invocation& invocation) {
   if (!invocation.on("finished") && invocation.arguments().empty()) {
     return report_error(context, usage("name the jobs to remove, or --finished"));
   }
-  // What is unfinished cannot be resumed any more.
-  const auto unfinished = std::count_if(ids.begin(), ids.end(), [&](const std::string& id) {
+  // What is unfinished cannot be resumed any more; and stale pages stay in caches.
+  std::uint64_t unfinished = 0;
+  std::uint64_t tags = 0;
+  for (const std::string& id : ids) {
     const auto job = folder.show(id);
-    return job && job->state == bulk::JobState::unfinished;
-  });
+    if (!job || job->state != bulk::JobState::unfinished) continue;
+    ++unfinished;
+    tags += tags_left(folder, id);
+  }
   if (unfinished > 0 && !invocation.on("yes") && !invocation.on("dry-run")) {
+    const std::string lost = tags > 0 ? fmt::format(", and would purge {} of deleted keys",
+                                                    format_count(tags, "cache tag"))
+                                      : std::string();
     if (!context.console.interactive()) {
-      return report_error(context, usage(fmt::format("{} of these jobs could still be resumed: "
+      return report_error(context, usage(fmt::format("{} of these jobs could still be resumed{}: "
                                                      "--yes removes them all the same",
-                                                     unfinished)));
+                                                     unfinished, lost)));
     }
     const auto yes = context.loop.run(context.console.confirm(
-        context.stop, fmt::format("Remove {} jobs, {} of which could still be resumed?", ids.size(),
-                                  unfinished)));
+        context.stop, fmt::format("Remove {}, {} of which could still be resumed{}?",
+                                  format_count(ids.size(), "job"), unfinished, lost)));
     if (!yes || !*yes) return report_error(context, usage("not confirmed: nothing was removed"));
   }
   for (const std::string& id : ids) {
+    const std::uint64_t lost = tags_left(folder, id);
     if (!invocation.on("dry-run")) {
       if (auto removed = folder.remove(id); !removed) return report_error(context, removed.error());
     }
-    context.console.say("{} job {}", invocation.on("dry-run") ? "would remove" : "removed", id);
+    context.console.say("{} job {}{}", invocation.on("dry-run") ? "would remove" : "removed", id,
+                        lost > 0 ? fmt::format(" with {} that it had still to purge",
+                                               format_count(lost, "cache tag"))
+                                 : std::string());
   }
   return ExitCode::done;
 }

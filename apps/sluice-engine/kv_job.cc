@@ -22,8 +22,6 @@ namespace sluice::cli {
 
 namespace {
 
-// How long the journal of a job that has ended can be looked at.
-constexpr std::int64_t kKeepSeconds = 7 * 24 * 3600;
 // How many reasons of failed keys are told; the file has all.
 constexpr std::size_t kMostReasons = 5;
 
@@ -81,6 +79,7 @@ store::WireStats sum(const std::vector<const KvStore*>& stores) {
     all.retries += one.retries;
     all.bytes_sent += one.bytes_sent;
     all.bytes_received += one.bytes_received;
+    if (all.trouble.empty()) all.trouble = one.trouble;
   }
   return all;
 }
@@ -179,7 +178,7 @@ Result<std::unique_ptr<KvJob>> KvJob::begin(Context& context, const Invocation& 
 
 Result<> KvJob::open_journal() {
   const bulk::JobFolder folder(context_.folders.jobs());
-  folder.prune(unix_time(), kKeepSeconds);
+  folder.prune(unix_time(), bulk::JobFolder::kept_seconds);
   const std::string identity = identity_of(invocation_, plan_);
   std::optional<std::string> id = context_.resume_job;
   if (!id && invocation_.on("resume")) {
@@ -349,13 +348,12 @@ void KvJob::tell(const bulk::Report& report, double seconds, const store::WireSt
 }
 
 void KvJob::show_progress(const std::vector<const KvStore*>& stores) {
-  display_.start([stores] {
-    const store::WireStats wire = sum(stores);
-    return Traffic{.requests = wire.gate.sent,
-                   .retries = wire.retries,
-                   .throttled = wire.gate.throttled,
-                   .opens_at = wire.gate.opens_at};
-  });
+  shown_ = stores;
+  show_progress_again();
+}
+
+void KvJob::show_progress_again() {
+  display_.start([this] { return traffic_of(sum(shown_)); });
 }
 
 ExitCode KvJob::finish(const bulk::Report& report, const std::vector<const KvStore*>& stores,

@@ -58,6 +58,8 @@ class KvJob {
   // Starts the display. Call when the work begins, after all questions. `stores` are those that
   // take part; they outlive the job.
   void show_progress(const std::vector<const KvStore*>& stores);
+  // After hide_progress, in the middle of the job.
+  void show_progress_again();
   io::Task<> hide_progress() { return display_.stop(); }
 
   // Tells what was done, to whom it may concern: a line for people, an object with --json (with
@@ -80,6 +82,7 @@ class KvJob {
   std::optional<bulk::JobLog> journal_;
   std::unique_ptr<bulk::Job> job_;
   ProgressDisplay display_;
+  std::vector<const KvStore*> shown_;  // whose traffic the display tells
   flow::TimePoint begun_;
   bool resumed_ = false;
   bool told_ = false;  // `finish` was called

@@ -110,11 +110,12 @@ boost::json::object ledger_object(const cdn::TagLedger& ledger, const std::vecto
 }
 
 void tell(Context& context, const cdn::TagLedger& ledger, const std::vector<cdn::Zone>& zones,
-          const std::optional<std::string>& field, bool dry_run) {
+          const std::optional<std::string>& field, bool dry_run, bool resumable) {
   Console& console = context.console;
   if (const auto& report = ledger.report()) {
-    console.say("{} {} of {} cache tags of {}", dry_run ? "would have purged" : "purged",
-                format_count(report->purged()), format_count(report->items()), zone_names(zones));
+    console.say("{} {} of {} of {}", dry_run ? "would have purged" : "purged",
+                format_count(report->purged()), format_count(report->items(), "cache tag"),
+                zone_names(zones));
   }
   if (ledger.untagged() > 0) {
     const std::string where =
@@ -136,11 +137,18 @@ void tell(Context& context, const cdn::TagLedger& ledger, const std::vector<cdn:
         format_count(ledger.unusable()));
   }
   if (ledger.left() == 0) return;
-  console.warn(
-      "{} cache tags of keys that are deleted, or may be, are not purged. They are in {}. Purge "
-      "just them with: sluice purge tags --zone {} --from {}",
-      format_count(ledger.left()), ledger.left_file(), ids_of(zones),
-      shell_quoted(ledger.left_file()));
+  const std::string tags = format_count(ledger.left(), "cache tag");
+  const std::string rest = fmt::format("sluice purge tags --zone {} --from {}", ids_of(zones),
+                                       shell_quoted(ledger.left_file()));
+  if (resumable) {
+    console.warn(
+        "Resuming the job purges {} of keys that are deleted, or may be, too. Only if you do not "
+        "resume it: purge just them with: {}",
+        tags, rest);
+  } else {
+    console.warn("not purged: {} of keys that are deleted, or may be. Purge just them with: {}",
+                 tags, rest);
+  }
 }
 
 io::Task<ExitCode> run_with(Context& context, const Invocation& invocation, Asked asked) {
@@ -208,7 +216,7 @@ io::Task<ExitCode> run_with(Context& context, const Invocation& invocation, Aske
   boost::json::object extra = ledger_object(ledger, *zones, dry_run);
   extra["namespace"] = kv.in.title;
   const ExitCode code = job.finish(report, parts, extra);
-  tell(context, ledger, *zones, invocation.value("tags-from"), dry_run);
+  tell(context, ledger, *zones, invocation.value("tags-from"), dry_run, report.resumable);
   co_return ledger.refused_some() ? ExitCode::some_failed : code;
 }
 

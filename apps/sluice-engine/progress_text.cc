@@ -36,6 +36,10 @@ std::string waiting_text(std::chrono::milliseconds wait) {
                      format_duration(std::chrono::ceil<std::chrono::seconds>(wait)));
 }
 
+std::string trouble_text(std::string_view trouble) {
+  return fmt::format("trying again: {}", printable(trouble));
+}
+
 std::string rate_text(double per_second) {
   return fmt::format("{}/s", format_count(static_cast<std::uint64_t>(per_second)));
 }
@@ -100,6 +104,9 @@ std::string ProgressText::bars(flow::TimePoint now, std::size_t width) const {
   if (const auto wait = waiting(now); wait >= kShownWait) {
     text += '\n' + truncated_to_width(waiting_text(wait), width);
   }
+  if (!traffic_.trouble.empty()) {
+    text += '\n' + truncated_to_width(trouble_text(traffic_.trouble), width);
+  }
   return text;
 }
 
@@ -127,6 +134,7 @@ std::string ProgressText::line(flow::TimePoint now) const {
     if (!more.empty()) text += fmt::format(" ({})", more);
   }
   if (const auto wait = waiting(now); wait >= kShownWait) text += "; " + waiting_text(wait);
+  if (!traffic_.trouble.empty()) text += "; " + trouble_text(traffic_.trouble);
   return text;
 }
 
@@ -150,6 +158,7 @@ std::string ProgressText::event(flow::TimePoint now) const {
   event["retries"] = traffic_.retries;
   event["throttled"] = traffic_.throttled;
   event["waiting_milliseconds"] = waiting(now).count();
+  if (!traffic_.trouble.empty()) event["trouble"] = printable(traffic_.trouble);
   return boost::json::serialize(event);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <string>
 
@@ -16,6 +17,7 @@ struct Traffic {
   std::uint64_t throttled = 0;
   // When requests may be sent again, if they have to wait for the rate budget.
   flow::TimePoint opens_at = flow::TimePoint::min();
+  std::string trouble{};  // why nothing gets through, while that is so
 };
 
 // Makes text of a job's counters: a line with a bar for each stage, one plain line, or one JSON
@@ -29,14 +31,14 @@ class ProgressText {
   // Looks at the counters. Call at intervals.
   void sample(flow::TimePoint now, const Traffic& traffic);
 
-  // A line for each stage that has begun, and one for a wait; none wider than `width` columns; for
-  // a terminal.
+  // A line for each stage that has begun, one for a wait and one for trouble; none wider than
+  // `width` columns; for a terminal.
   [[nodiscard]] std::string bars(flow::TimePoint now, std::size_t width) const;
   // "listed 5,000 (100/s), deleted 1,000 of 4,000 (25 %, 50/s, 1m left)"; for a log.
   [[nodiscard]] std::string line(flow::TimePoint now) const;
   // {"event":"progress","listed":5000,…,"stages":[{"name","count","total"?,"per_second",
-  // "seconds_left"?}],"requests":…,"retries":…,"throttled":…,"waiting_milliseconds":…}; for a
-  // program.
+  // "seconds_left"?}],"requests":…,"retries":…,"throttled":…,"waiting_milliseconds":…,
+  // "trouble"?}; for a program.
   [[nodiscard]] std::string event(flow::TimePoint now) const;
 
  private:

@@ -82,6 +82,22 @@ TEST_F(ProgressTextTest, AWaitForTheBudgetIsSaid) {
   EXPECT_EQ(text.line(now + seconds(36)).find("waiting"), std::string::npos) << "over";
 }
 
+TEST_F(ProgressTextTest, TroubleIsSaidAndNoTimeLeftWhileNothingMoves) {
+  run(100, 50);
+  progress.stage("deleted").total = 6000;
+  EXPECT_NE(text.line(now).find("1m left"), std::string::npos);
+  traffic.trouble = "nobody\nis there";
+  now += seconds(6);
+  text.sample(now, traffic);
+  EXPECT_EQ(text.line(now).find("left"), std::string::npos) << text.line(now);
+  const std::string told = "trying again: nobody\\nis there";
+  EXPECT_NE(text.line(now).find("; " + told), std::string::npos) << text.line(now);
+  EXPECT_NE(text.bars(now, 80).find("\n" + told), std::string::npos) << text.bars(now, 80);
+  const boost::json::object event = boost::json::parse(text.event(now)).as_object();
+  EXPECT_EQ(event.at("trouble").as_string(), "nobody\\nis there");
+  EXPECT_FALSE(event.at("stages").as_array().at(1).as_object().contains("seconds_left"));
+}
+
 TEST_F(ProgressTextTest, AnEventIsJsonWithTheCountersByName) {
   run(100, 50);
   progress.stage("deleted").total = 6000;

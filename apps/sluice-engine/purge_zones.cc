@@ -48,7 +48,7 @@ std::string zone_names(std::span<const cdn::Zone> zones) {
     text += fmt::format("{}{}", text.empty() ? "" : ", ", printable(zone.label()));
   }
   if (zones.size() > kMostNames) {
-    text += fmt::format(" and {} more zones", format_count(zones.size() - kMostNames));
+    text += " and " + format_count(zones.size() - kMostNames, "more zone");
   }
   return text;
 }

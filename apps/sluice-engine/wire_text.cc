@@ -9,15 +9,21 @@ namespace sluice::cli {
 
 std::string wire_text(const store::WireStats& wire) {
   if (wire.gate.sent == 0) return {};
-  std::string text = fmt::format("; {} requests", format_count(wire.gate.sent));
-  if (wire.retries > 0) text += fmt::format(", {} retries", format_count(wire.retries));
-  if (wire.gate.throttled > 0) {
-    text += fmt::format(", throttled {} times", format_count(wire.gate.throttled));
-  }
+  std::string text = "; " + format_count(wire.gate.sent, "request");
+  if (wire.retries > 0) text += ", " + format_count(wire.retries, "retry", "retries");
+  if (wire.gate.throttled > 0) text += ", throttled " + format_count(wire.gate.throttled, "time");
   const double waited = std::chrono::duration<double>(wire.gate.waited).count();
   if (waited >= 0.1) text += fmt::format(", waited {:.1f} s for the budget", waited);
   return text + fmt::format(", {} sent, {} received", format_bytes(wire.bytes_sent),
                             format_bytes(wire.bytes_received));
+}
+
+Traffic traffic_of(const store::WireStats& wire) {
+  return {.requests = wire.gate.sent,
+          .retries = wire.retries,
+          .throttled = wire.gate.throttled,
+          .opens_at = wire.gate.opens_at,
+          .trouble = wire.trouble};
 }
 
 void add_wire(boost::json::object& object, const store::WireStats& wire) {

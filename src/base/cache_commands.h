@@ -41,7 +41,7 @@ inline constexpr Argument cache_set_arguments[] = {
     {.name = "KEY", .help = "1 to 4096 bytes"},
     {.name = "VALUE", .required = false, .help = "the value; - or nothing: read from stdin"}};
 inline constexpr Flag cache_set_flags[] = {
-    {.name = "file", .value = "FILE", .kind = file, .help = "take the value from this file"},
+    value_file_flag,
     {.name = "ttl",
      .value = "TIME",
      .kind = ttl,
@@ -72,15 +72,9 @@ inline constexpr Flag cache_delete_flags[] = {
      .kind = text,
      .repeatable = true,
      .help = "entries that have one of these tags"},
-    {.name = "pattern",
-     .value = "REGEX",
-     .kind = text,
-     .help = "keys in which this regular expression (RE2) is found"},
-    {.name = "prefix", .value = "TEXT", .kind = text, .help = "keys that begin with this text"},
-    {.name = "max-delete",
-     .value = "N",
-     .kind = count,
-     .help = "stop before the first deletion if more than N entries would go"},
+    pattern_flag,
+    prefix_flag,
+    max_delete_flag,
 };
 inline constexpr FlagGroup cache_delete_groups[] = {
     {"Selection", cache_delete_flags}, {"Cache", cache_place}, {"Change", change}};
@@ -156,17 +150,14 @@ inline constexpr Example cache_batch_examples[] = {
 };
 
 inline constexpr Flag cache_list_flags[] = {
-    {.name = "prefix", .value = "TEXT", .kind = text, .help = "keys that begin with this text"},
-    {.name = "pattern",
-     .value = "REGEX",
-     .kind = text,
-     .help = "keys in which this regular expression (RE2) is found"},
+    prefix_flag,
+    pattern_flag,
     {.name = "tag",
      .value = "TAG",
      .kind = text,
      .repeatable = true,
      .help = "entries that have this tag"},
-    {.name = "limit", .value = "N", .kind = count, .help = "no more than this many entries"},
+    limit_flag,
     {.name = "null", .letter = '0', .help = "keys end in NUL instead of a new line"},
     {.name = "long", .letter = 'l', .help = "a table with size, age, hits and tags"},
     {.name = "namespaces", .help = "list the namespaces instead"},

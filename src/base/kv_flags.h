@@ -30,20 +30,14 @@ inline constexpr Example namespace_delete_examples[] = {
 };
 
 inline constexpr Flag list_output[] = {
-    {.name = "metadata", .help = "with the metadata of each entry"},
+    metadata_flag,
     {.name = "format",
      .value = "FORMAT",
      .kind = choice,
      .choices = entry_formats,
      .help = "table (the default on a terminal), ndjson, json, csv, or keys"},
-    {.name = "null",
-     .letter = '0',
-     .help = "keys end in NUL instead of a new line, here and in --keys-file"},
-    {.name = "output",
-     .letter = 'o',
-     .value = "FILE",
-     .kind = file,
-     .help = "write to this file, which appears when it is complete"},
+    nul_output_flag,
+    output_flag,
 };
 inline constexpr FlagGroup list_groups[] = {
     {"Store", store_namespace}, {"Selection", selection}, {"Listing", listing},
@@ -60,20 +54,15 @@ inline constexpr Argument keys_to_get[] = {{.name = "KEY",
                                             .repeatable = true,
                                             .help = "keys to get; else the selection says which"}};
 inline constexpr Flag get_output[] = {
-    {.name = "metadata", .help = "with the metadata of each entry"},
+    metadata_flag,
     {.name = "format",
      .value = "FORMAT",
      .kind = choice,
      .choices = entry_formats,
      .help = "how entries are written (default: one key's bare value, several as ndjson)"},
-    {.name = "exact",
-     .help = "get every value singly, byte for byte, whatever it costs in requests"},
-    {.name = "null", .letter = '0', .help = "keys end in NUL in --keys-file"},
-    {.name = "output",
-     .letter = 'o',
-     .value = "FILE",
-     .kind = file,
-     .help = "write to this file, which appears when it is complete"},
+    exact_flag,
+    nul_keys_flag,
+    output_flag,
 };
 inline constexpr FlagGroup get_groups[] = {
     {"Store", store_namespace}, {"Selection", selection}, {"Listing", listing},
@@ -88,7 +77,7 @@ inline constexpr Argument put_arguments[] = {
     {.name = "KEY", .help = "the key, 1 to 512 bytes"},
     {.name = "VALUE", .required = false, .help = "the value; - or nothing: read from stdin"}};
 inline constexpr Flag put_entry[] = {
-    {.name = "file", .value = "FILE", .kind = file, .help = "take the value from this file"},
+    value_file_flag,
     {.name = "base64", .help = "the value is given as base64"},
     {.name = "metadata", .value = "JSON", .kind = text, .help = "the metadata, kept byte for byte"},
     {.name = "ttl",
@@ -117,11 +106,8 @@ inline constexpr Argument keys_to_delete[] = {
      .repeatable = true,
      .help = "keys to delete; else the selection says which"}};
 inline constexpr Flag delete_guard[] = {
-    {.name = "max-delete",
-     .value = "N",
-     .kind = count,
-     .help = "stop before the first deletion if more than N entries would go"},
-    {.name = "null", .letter = '0', .help = "keys end in NUL in --keys-file"},
+    max_delete_flag,
+    nul_keys_flag,
 };
 inline constexpr FlagGroup delete_groups[] = {
     {"Store", store_namespace}, {"Selection", selection}, {"Listing", listing}, {"Change", change},
@@ -147,17 +133,10 @@ inline constexpr Flag export_output[] = {
      .choices = export_formats,
      .standard = "ndjson",
      .help = "ndjson, json (what wrangler's bulk put takes), csv, or keys"},
-    {.name = "exact",
-     .help = "get every value singly, byte for byte, whatever it costs in requests"},
+    exact_flag,
     {.name = "metadata", .help = "accepted: an export always holds the metadata"},
-    {.name = "null",
-     .letter = '0',
-     .help = "keys end in NUL instead of a new line, here and in --keys-file"},
-    {.name = "output",
-     .letter = 'o',
-     .value = "FILE",
-     .kind = file,
-     .help = "write to this file, which appears when it is complete"},
+    nul_output_flag,
+    output_flag,
 };
 inline constexpr FlagGroup export_groups[] = {
     {"Store", store_namespace}, {"Selection", selection}, {"Listing", listing},
@@ -210,12 +189,10 @@ inline constexpr Flag copy_target[] = {
      .value = "ID",
      .kind = text,
      .help = "the namespace that is written to by its id, without looking it up"},
-    {.name = "create-namespace",
-     .help = "create the namespace that is written to if it does not exist"},
-    {.name = "exact",
-     .help = "get every value singly, byte for byte, whatever it costs in requests"},
+    create_namespace_flag,
+    exact_flag,
     {.name = "metadata", .help = "accepted: a copy always keeps the metadata"},
-    {.name = "null", .letter = '0', .help = "keys end in NUL in --keys-file"},
+    nul_keys_flag,
 };
 inline constexpr FlagGroup copy_groups[] = {{"Store", store_namespace}, {"Target", copy_target},
                                             {"Selection", selection},   {"Listing", listing},
@@ -240,19 +217,14 @@ inline constexpr Flag sync_target[] = {
      .value = "ID",
      .kind = text,
      .help = "the namespace that is made equal by its id, without looking it up"},
-    {.name = "create-namespace",
-     .help = "create the namespace that is written to if it does not exist"},
-    {.name = "null", .letter = '0', .help = "keys end in NUL in --keys-file"},
+    create_namespace_flag,
+    nul_keys_flag,
 };
 inline constexpr Flag sync_how[] = {
     {.name = "delete", .help = "delete what only the target has, once all else is done"},
-    {.name = "max-delete",
-     .value = "N",
-     .kind = count,
-     .help = "stop before the first deletion if more than N entries would go"},
+    max_delete_flag,
     {.name = "checksum", .help = "read and compare the values, too, not only metadata and expiry"},
-    {.name = "exact",
-     .help = "get every value singly, byte for byte, whatever it costs in requests"},
+    exact_flag,
 };
 inline constexpr FlagGroup sync_groups[] = {{"Store", store_namespace},
                                             {"Target", sync_target},
@@ -272,7 +244,7 @@ inline constexpr Example sync_examples[] = {
 
 inline constexpr Flag stats_flags[] = {
     {.name = "values", .help = "get the values, too, where a listing does not tell their length"},
-    {.name = "null", .letter = '0', .help = "keys end in NUL in --keys-file"},
+    nul_keys_flag,
 };
 inline constexpr FlagGroup stats_groups[] = {
     {"Store", store_namespace}, {"Selection", selection}, {"Listing", listing},

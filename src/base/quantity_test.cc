@@ -74,6 +74,9 @@ TEST(Size, Counts) {
   EXPECT_EQ(format_count(999), "999");
   EXPECT_EQ(format_count(1000), "1,000");
   EXPECT_EQ(format_count(1234567), "1,234,567");
+  EXPECT_EQ(format_count(0, "request"), "0 requests");
+  EXPECT_EQ(format_count(1, "retry", "retries"), "1 retry");
+  EXPECT_EQ(format_count(1000, "retry", "retries"), "1,000 retries");
 }
 
 RC_GTEST_PROP(Size, CountRoundTrip, (std::uint64_t count)) {

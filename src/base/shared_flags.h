@@ -15,6 +15,68 @@ inline constexpr std::string_view export_formats[] = {"ndjson", "json", "csv", "
 inline constexpr std::string_view import_formats[] = {"auto", "ndjson", "json", "csv"};
 inline constexpr std::string_view shells[] = {"bash", "zsh", "fish"};
 
+// Flags that stand in several groups.
+inline constexpr Flag store_flag = {
+    .name = "store",
+    .value = "URL",
+    .kind = text,
+    .help =
+        "the store: sqlite:, sqlite:/path.db, cloudflare:, cloudflare://ACCOUNT, "
+        "redis://HOST:PORT/DATABASE, postgres://USER@HOST/DATABASE, memory:"};
+inline constexpr Flag account_flag = {
+    .name = "account",
+    .value = "ID",
+    .kind = text,
+    .help = "the Cloudflare account, if the store's URL does not name it"};
+inline constexpr Flag api_base_url_flag = {
+    .name = "api-base-url",
+    .value = "URL",
+    .kind = text,
+    .help = "where Cloudflare's API is, if not at Cloudflare"};
+inline constexpr Flag concurrency_flag = {
+    .name = "concurrency",
+    .value = "N",
+    .kind = count,
+    .least = 1,
+    .standard = "10",
+    .help = "requests at the same time at most; adapts below it"};
+inline constexpr Flag prefix_flag = {
+    .name = "prefix", .value = "TEXT", .kind = text, .help = "keys that begin with this text"};
+inline constexpr Flag pattern_flag = {
+    .name = "pattern",
+    .value = "REGEX",
+    .kind = text,
+    .help = "keys in which this regular expression (RE2) is found"};
+inline constexpr Flag limit_flag = {
+    .name = "limit", .value = "N", .kind = count, .help = "no more than this many entries"};
+inline constexpr Flag max_delete_flag = {
+    .name = "max-delete",
+    .value = "N",
+    .kind = count,
+    .help = "stop before the first deletion if more than N entries would go"};
+inline constexpr Flag create_namespace_flag = {
+    .name = "create-namespace",
+    .help = "create the namespace that is written to if it does not exist"};
+inline constexpr Flag exact_flag = {
+    .name = "exact",
+    .help = "get every value singly, byte for byte, whatever it costs in requests"};
+inline constexpr Flag metadata_flag = {.name = "metadata",
+                                       .help = "with the metadata of each entry"};
+inline constexpr Flag nul_keys_flag = {
+    .name = "null", .letter = '0', .help = "keys end in NUL in --keys-file"};
+inline constexpr Flag nul_output_flag = {
+    .name = "null",
+    .letter = '0',
+    .help = "keys end in NUL instead of a new line, here and in --keys-file"};
+inline constexpr Flag output_flag = {
+    .name = "output",
+    .letter = 'o',
+    .value = "FILE",
+    .kind = file,
+    .help = "write to this file, which appears when it is complete"};
+inline constexpr Flag value_file_flag = {
+    .name = "file", .value = "FILE", .kind = file, .help = "take the value from this file"};
+
 inline constexpr Flag every_command[] = {
     {.name = "config", .value = "FILE", .kind = file, .help = "read this config file"},
     {.name = "json", .help = "write a machine-readable result, and nothing else, to stdout"},
@@ -61,27 +123,13 @@ inline constexpr Flag every_command[] = {
 };
 
 inline constexpr Flag store_place[] = {
-    {.name = "store",
-     .value = "URL",
-     .kind = text,
-     .help = "the store: sqlite:, sqlite:/path.db, cloudflare:, cloudflare://ACCOUNT, "
-             "redis://HOST:PORT/DATABASE, postgres://USER@HOST/DATABASE, memory:"},
-    {.name = "account",
-     .value = "ID",
-     .kind = text,
-     .help = "the Cloudflare account, if the store's URL does not name it"},
-    {.name = "api-base-url",
-     .value = "URL",
-     .kind = text,
-     .help = "where Cloudflare's API is, if not at Cloudflare"},
+    store_flag,
+    account_flag,
+    api_base_url_flag,
 };
 
 inline constexpr Flag store_namespace[] = {
-    {.name = "store",
-     .value = "URL",
-     .kind = text,
-     .help = "the store: sqlite:, sqlite:/path.db, cloudflare:, cloudflare://ACCOUNT, "
-             "redis://HOST:PORT/DATABASE, postgres://USER@HOST/DATABASE, memory:"},
+    store_flag,
     {.name = "namespace",
      .value = "NAME",
      .kind = text,
@@ -90,22 +138,13 @@ inline constexpr Flag store_namespace[] = {
      .value = "ID",
      .kind = text,
      .help = "the namespace by its id, without looking it up"},
-    {.name = "account",
-     .value = "ID",
-     .kind = text,
-     .help = "the Cloudflare account, if the store's URL does not name it"},
-    {.name = "api-base-url",
-     .value = "URL",
-     .kind = text,
-     .help = "where Cloudflare's API is, if not at Cloudflare"},
+    account_flag,
+    api_base_url_flag,
 };
 
 inline constexpr Flag selection[] = {
-    {.name = "prefix", .value = "TEXT", .kind = text, .help = "keys that begin with this text"},
-    {.name = "pattern",
-     .value = "REGEX",
-     .kind = text,
-     .help = "keys in which this regular expression (RE2) is found"},
+    prefix_flag,
+    pattern_flag,
     {.name = "search",
      .value = "TEXT",
      .kind = text,
@@ -123,7 +162,7 @@ inline constexpr Flag selection[] = {
      .kind = file,
      .help = "the keys in this file, one a line (NUL-ended with -0); - is stdin"},
     {.name = "all", .alias = "all-keys", .help = "every entry of the namespace"},
-    {.name = "limit", .value = "N", .kind = count, .help = "no more than this many entries"},
+    limit_flag,
 };
 
 inline constexpr Flag listing[] = {
@@ -141,12 +180,7 @@ inline constexpr Flag work[] = {
      .kind = count,
      .least = 1,
      .help = "entries of one call at most (default: as many as the store takes)"},
-    {.name = "concurrency",
-     .value = "N",
-     .kind = count,
-     .least = 1,
-     .standard = "10",
-     .help = "requests at the same time at most; adapts below it"},
+    concurrency_flag,
     {.name = "in-flight",
      .value = "SIZE",
      .kind = size,
@@ -207,8 +241,7 @@ inline constexpr Flag change[] = {
 };
 
 inline constexpr Flag create_namespace[] = {
-    {.name = "create-namespace",
-     .help = "create the namespace that is written to if it does not exist"},
+    create_namespace_flag,
 };
 
 }  // namespace sluice::table

@@ -126,4 +126,10 @@ std::string format_count(std::uint64_t count) {
   return out;
 }
 
+std::string format_count(std::uint64_t count, std::string_view one, std::string_view several) {
+  if (count == 1) return fmt::format("1 {}", one);
+  if (!several.empty()) return fmt::format("{} {}", format_count(count), several);
+  return fmt::format("{} {}s", format_count(count), one);
+}
+
 }  // namespace sluice

@@ -22,4 +22,8 @@ Result<std::uint64_t> parse_count(std::string_view text);
 // "1,234,567".
 [[nodiscard]] std::string format_count(std::uint64_t count);
 
+// "1 request", "1,234 requests"; `several` where an s behind the noun is not enough.
+[[nodiscard]] std::string format_count(std::uint64_t count, std::string_view one,
+                                       std::string_view several = {});
+
 }  // namespace sluice

@@ -9,8 +9,8 @@
 #include <filesystem>
 #include <random>
 
-#include "bulk/listing_spool.h"
 #include "bulk/output.h"
+#include "sqlite/database.h"
 
 namespace sluice::bulk {
 
@@ -70,8 +70,8 @@ Result<> JobLog::finish(JobState state, std::string_view reason) {
   // Only now: until the end is written down, the job may have to be resumed. Its keys are other
   // people's data: they do not stay longer than they are of use.
   ::unlink(spool_path().c_str());
-  for (const std::string_view side : kSides) ListingSpool::remove(listing_path(side));
-  ListingSpool::remove(tags_path());  // a database, too
+  for (const std::string_view side : kSides) sqlite::remove_database(listing_path(side));
+  sqlite::remove_database(tags_path());
   return {};
 }
 
@@ -197,6 +197,10 @@ std::vector<JobSummary> JobFolder::list() const {
   return jobs;
 }
 
+std::string JobFolder::tags_path(std::string_view id) const {
+  return fmt::format("{}/{}{}", path_, id, kTagsEnding);
+}
+
 Result<> JobFolder::remove(std::string_view id) const {
   const auto summary = show(id);
   // A journal that cannot be read can still be removed by whoever names it.
@@ -213,9 +217,9 @@ Result<> JobFolder::remove(std::string_view id) const {
     ::unlink(fmt::format("{}/{}{}", path_, id, ending).c_str());
   }
   for (const std::string_view side : kSides) {
-    ListingSpool::remove(fmt::format("{}/{}{}{}", path_, id, side, kListingEnding));
+    sqlite::remove_database(fmt::format("{}/{}{}{}", path_, id, side, kListingEnding));
   }
-  ListingSpool::remove(fmt::format("{}/{}{}", path_, id, kTagsEnding));
+  sqlite::remove_database(tags_path(id));
   if (::unlink(journal_path(id).c_str()) != 0) {
     return std::unexpected(system_error(errno, fmt::format("remove {}", journal_path(id))));
   }
@@ -225,8 +229,11 @@ Result<> JobFolder::remove(std::string_view id) const {
 void JobFolder::prune(std::int64_t now, std::int64_t seconds) const {
   for (const JobSummary& job : list()) {
     const bool ended = job.state == JobState::finished || job.state == JobState::failed;
+    // The end is the last that was written. A job may have taken long, or been resumed late.
+    struct stat journal{};
+    if (!ended || ::stat(journal_path(job.header.id).c_str(), &journal) != 0) continue;
     // What cannot be removed now is tried again by the next job.
-    if (ended && job.header.created + seconds < now) (void)remove(job.header.id);
+    if (journal.st_mtime + seconds < now) (void)remove(job.header.id);
   }
   std::error_code error;
   for (const auto& file : std::filesystem::directory_iterator(path_, error)) {

@@ -69,10 +69,14 @@ class JobFolder {
   // All jobs, newest first. A file that is no journal of ours is passed over.
   [[nodiscard]] std::vector<JobSummary> list() const;
   Result<JobSummary> show(std::string_view id) const;
+  // Where a job keeps the tags that it has to purge: JobLog::tags_path, whether it is there or not.
+  [[nodiscard]] std::string tags_path(std::string_view id) const;
   // Removes a job that does not run, with the files beside its journal.
   Result<> remove(std::string_view id) const;
   // A new file for what work without a journal could not do; makes the folder, not the file.
   Result<std::string> loose_failure_path() const;
+  // How long what has ended is kept for `sluice jobs show`.
+  static constexpr std::int64_t kept_seconds = 7 * 24 * 3600;
   // Removes what has ended more than `seconds` ago, and what was killed before it had begun.
   void prune(std::int64_t now, std::int64_t seconds) const;
 

@@ -112,8 +112,10 @@ Result<> JobRun::begin_from_spool(const Counts& found) {
 
 void JobRun::end_early(Error reason) {
   if (ended_early_) return;
-  // What a stop has cut off tells only that; why there was a stop is the reason.
-  const bool cut_off = job_.stop.requested() && reason.code == ErrorCode::interrupted;
+  // What a stop has cut off tells only that; why there was a stop is the reason. An error that
+  // begins with it tells what else there was (see flow::attempt).
+  const bool cut_off = job_.stop.requested() && reason.code == ErrorCode::interrupted &&
+                       !reason.message.starts_with(job_.stop.reason().message);
   if (cut_off) reason = job_.stop.reason();
   ended_early_ = std::move(reason);
 }

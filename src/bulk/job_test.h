@@ -126,6 +126,17 @@ class JobFixture : public ::testing::Test {
     progress = {};
   }
 
+  // Begins a job with a journal; returns its id. Throws when it cannot.
+  std::string begin_job() {
+    journal.emplace(jobs.create({.command = "test", .identity = "x"}).value());
+    return journal->header().id;
+  }
+  // Goes on with it, as a new process would.
+  void resume_job(const std::string& id) {
+    restart();
+    journal.emplace(jobs.resume(id).value());
+  }
+
   std::string read_file(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};

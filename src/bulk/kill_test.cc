@@ -1,6 +1,8 @@
 // Imports, copies and deletions that are killed while some of their calls hang, and resumed: the
 // end is the same every time, and nothing is done again but what was under way.
+#include <fcntl.h>
 #include <rapidcheck.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <ctime>
@@ -273,6 +275,41 @@ TEST_F(KillTest, WhatWasKilledBeforeItHadBegunIsPruned) {
   EXPECT_TRUE(std::filesystem::exists(damaged));
   EXPECT_TRUE(std::filesystem::exists(other));
   EXPECT_EQ(jobs.list().size(), 1u);
+}
+
+// Kept for a week from their end, however long ago they were begun; unfinished ones for ever.
+TEST_F(KillTest, WhatHasEndedIsPrunedSomeTimeAfterItsEnd) {
+  const std::int64_t now = std::time(nullptr);
+  std::string tags;
+  std::string unpurged;
+  for (const JobState state : {JobState::finished, JobState::failed, JobState::unfinished}) {
+    auto begun = jobs.create({.command = "x", .identity = "x"});
+    ASSERT_TRUE(begun);
+    tags = begun->tags_path();
+    unpurged = begun->unpurged_path();
+    for (const std::string& file : {tags, unpurged, begun->failure_path()}) {
+      std::ofstream(file) << "x";
+    }
+    if (state == JobState::unfinished) {
+      ASSERT_TRUE(begun->stopped("stop"));
+    } else {
+      ASSERT_TRUE(begun->finish(state, ""));
+    }
+    // As if it had taken so long.
+    const timespec ended{.tv_sec = now + 5000, .tv_nsec = 0};
+    const timespec times[] = {ended, ended};
+    const std::string journal = fmt::format("{}/jobs/{}.journal", folder, begun->header().id);
+    ASSERT_EQ(::utimensat(AT_FDCWD, journal.c_str(), times, 0), 0);
+  }
+  jobs.prune(now + 4000, 1000);
+  EXPECT_EQ(jobs.list().size(), 3u);
+  jobs.prune(now + 7000, 1000);
+  ASSERT_EQ(jobs.list().size(), 1u);
+  EXPECT_EQ(jobs.list().front().state, JobState::unfinished);
+  EXPECT_TRUE(std::filesystem::exists(tags));
+  EXPECT_TRUE(std::filesystem::exists(unpurged));
+  ASSERT_TRUE(jobs.remove(jobs.list().front().header.id));
+  EXPECT_TRUE(std::filesystem::is_empty(folder + "/jobs")) << "with all that was beside it";
 }
 
 TEST_F(KillTest, ADeletionDeletesNothingAgainButWhatWasUnderWay) {

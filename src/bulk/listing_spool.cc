@@ -1,11 +1,10 @@
 #include "bulk/listing_spool.h"
 
-#include <cerrno>
-#include <cstdlib>
 #include <filesystem>
 #include <utility>
 #include <vector>
 
+#include "sqlite/database.h"
 #include "store/sqlite/sqlite.h"
 
 namespace sluice::bulk {
@@ -15,16 +14,6 @@ namespace {
 // The namespaces of the spool's file: the entries, and one that is made when all are there.
 constexpr std::string_view kEntries = "default";
 constexpr std::string_view kComplete = "complete";
-
-Result<std::string> make_temporary_folder() {
-  const char* parent = ::secure_getenv("TMPDIR");
-  std::string folder = fmt::format("{}/sluice-listing-XXXXXX", parent != nullptr ? parent : "/tmp");
-  // Made with mode 0700.
-  if (::mkdtemp(folder.data()) == nullptr) {
-    return std::unexpected(system_error(errno, fmt::format("create {}", folder)));
-  }
-  return folder;
-}
 
 }  // namespace
 
@@ -36,26 +25,19 @@ io::Task<Result<std::unique_ptr<ListingSpool>>> ListingSpool::open(Job& job, std
   if (begun && found && !spool->complete_) {
     // What a listing that was cut off has collected may be gone or no longer selected by now.
     spool = std::unique_ptr<ListingSpool>(new ListingSpool);
-    remove(path);
+    sqlite::remove_database(path);
     begun = co_await spool->begin(job, std::move(path));
   }
   if (!begun) co_return std::unexpected(begun.error());
   co_return spool;
 }
 
-void ListingSpool::remove(const std::string& path) {
-  std::error_code ignored;
-  for (const std::string_view part : {"", "-wal", "-shm"}) {
-    std::filesystem::remove(fmt::format("{}{}", path, part), ignored);
-  }
-}
-
 io::Task<Result<>> ListingSpool::begin(Job& job, std::string path) {
   if (path.empty()) {
-    auto folder = make_temporary_folder();
-    if (!folder) co_return std::unexpected(folder.error());
-    folder_ = std::move(*folder);
-    path = folder_ + "/listing";
+    auto folder = io::TemporaryFolder::create("listing");
+    if (!folder) co_return std::unexpected(std::move(folder.error()));
+    path = folder->path() + "/listing";
+    temporary_.emplace(std::move(*folder));
   }
   const store::Environment environment{.executor = job.executor,
                                        .stop = job.stop,
@@ -76,14 +58,6 @@ io::Task<Result<>> ListingSpool::begin(Job& job, std::string path) {
   }
   complete_ = complete.has_value();
   co_return Result<>();
-}
-
-ListingSpool::~ListingSpool() {
-  store_.reset();
-  backend_.reset();
-  if (folder_.empty()) return;
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
 }
 
 io::Task<Result<>> ListingSpool::put(const store::Block& entries) {

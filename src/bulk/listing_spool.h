@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "bulk/job.h"
+#include "io/temporary.h"
 #include "store/store.h"
 
 namespace sluice::bulk {
@@ -19,9 +21,6 @@ namespace sluice::bulk {
 class ListingSpool {
  public:
   static io::Task<Result<std::unique_ptr<ListingSpool>>> open(Job& job, std::string path);
-  // Removes a spool that nobody has open, if there is one.
-  static void remove(const std::string& path);
-  ~ListingSpool();
   ListingSpool(const ListingSpool&) = delete;
   ListingSpool& operator=(const ListingSpool&) = delete;
 
@@ -36,7 +35,7 @@ class ListingSpool {
   ListingSpool() = default;
   io::Task<Result<>> begin(Job& job, std::string path);
 
-  std::string folder_;  // a temporary one, removed at the end; empty: none
+  std::optional<io::TemporaryFolder> temporary_;  // goes last
   std::shared_ptr<store::Backend> backend_;
   std::unique_ptr<store::Store> store_;
   bool complete_ = false;

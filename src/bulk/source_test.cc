@@ -428,21 +428,11 @@ TEST_F(SourceTest, AListingThatRepeatsKeysMayHaveLongOnes) {
 TEST_F(SourceTest, AResumedJobGoesOnInTheCollectedListing) {
   fill(300);
   store::UnorderedStore store(open(*backend));
-  auto begun = jobs.create({.id = {},
-                            .command = "test",
-                            .words = {},
-                            .folder = {},
-                            .output = {},
-                            .identity = "x",
-                            .created = 0});
-  ASSERT_TRUE(begun);
-  const std::string id = begun->header().id;
-  journal.emplace(std::move(*begun));
+  const std::string id = begin_job();
   const Given first = read_from(store, {}, {}, {}, 1);
   const std::uint64_t lists = store.calls(Operation::list);
   ASSERT_FALSE(first.keys.empty());
-  restart();
-  journal.emplace(*jobs.resume(id));
+  resume_job(id);
   const Given second = read_from(store, {}, {}, first.positions.back());
   EXPECT_EQ(store.calls(Operation::list), lists) << "nothing is listed again";
   EXPECT_EQ(first.keys.size() + second.keys.size(), 300u);
@@ -453,10 +443,7 @@ TEST_F(SourceTest, AResumedJobGoesOnInTheCollectedListing) {
 
 TEST_F(SourceTest, ACollectedListingThatWasCutOffIsBegunAnew) {
   fill(300);
-  auto begun = jobs.create({.command = "test", .identity = "x"});
-  ASSERT_TRUE(begun);
-  const std::string id = begun->header().id;
-  journal.emplace(std::move(*begun));
+  const std::string id = begin_job();
   Selection old_ones;
   old_ones.tag_field = "tags";
   old_ones.tag_value = "old";
@@ -472,8 +459,7 @@ TEST_F(SourceTest, ACollectedListingThatWasCutOffIsBegunAnew) {
   }
   // Meanwhile nothing is selected any more.
   backend = store::make_memory_backend(narrow());
-  restart();
-  journal.emplace(*jobs.resume(id));
+  resume_job(id);
   store::UnorderedStore store(open(*backend));
   const Given resumed = read_from(store, old_ones);
   EXPECT_FALSE(resumed.error);

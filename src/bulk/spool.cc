@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -132,17 +131,12 @@ class SpoolSource : public Source {
 }  // namespace
 
 Result<SpoolPlace> SpoolPlace::make(const Job& job) {
-  if (job.journal != nullptr) return SpoolPlace(job.journal->spool_path(), false);
-  const char* folder = ::secure_getenv("TMPDIR");
-  std::string path = fmt::format("{}/sluice-spool-XXXXXX", folder != nullptr ? folder : "/tmp");
-  const int file = ::mkostemp(path.data(), O_CLOEXEC);
-  if (file < 0) return std::unexpected(system_error(errno, fmt::format("create {}", path)));
-  ::close(file);
-  return SpoolPlace(std::move(path), true);
-}
-
-SpoolPlace::~SpoolPlace() {
-  if (temporary_) ::unlink(path_.c_str());
+  if (job.journal != nullptr) return SpoolPlace(job.journal->spool_path());
+  auto folder = io::TemporaryFolder::create("spool");
+  if (!folder) return std::unexpected(std::move(folder.error()));
+  SpoolPlace place(folder->path() + "/keys");
+  place.temporary_.emplace(std::move(*folder));
+  return place;
 }
 
 Result<SpoolWriter> SpoolWriter::create(const std::string& path, bool metadata) {

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "bulk/source.h"
+#include "io/temporary.h"
 
 namespace sluice::bulk {
 
@@ -16,16 +18,12 @@ namespace sluice::bulk {
 class SpoolPlace {
  public:
   static Result<SpoolPlace> make(const Job& job);
-  ~SpoolPlace();
-  SpoolPlace(SpoolPlace&& other) noexcept
-      : path_(std::move(other.path_)), temporary_(std::exchange(other.temporary_, false)) {}
-  SpoolPlace& operator=(SpoolPlace&&) = delete;
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
-  SpoolPlace(std::string path, bool temporary) : path_(std::move(path)), temporary_(temporary) {}
+  explicit SpoolPlace(std::string path) : path_(std::move(path)) {}
   std::string path_;
-  bool temporary_;
+  std::optional<io::TemporaryFolder> temporary_;
 };
 
 // Writes keys to a 0600 file: a magic line, then each key with its length (4 bytes, little endian)

@@ -10,6 +10,7 @@
 #include "bulk/merge_source.h"
 #include "bulk/put_batches.h"
 #include "bulk/value_stream.h"
+#include "sqlite/database.h"
 
 namespace sluice::bulk {
 
@@ -30,7 +31,7 @@ io::Task<Result<OrderedSide>> in_order(Job& job, store::Store& store, std::strin
   if (job.journal != nullptr) {
     // A resumed job compares what is there then.
     path = job.journal->listing_path(name);
-    ListingSpool::remove(path);
+    sqlite::remove_database(path);
   }
   auto spool = co_await ListingSpool::open(job, std::move(path));
   if (!spool) co_return std::unexpected(spool.error());

@@ -331,16 +331,7 @@ TEST_F(SyncTest, WhatExpiresSoonerThanTheTargetTakesItIsPassedOver) {
 TEST_F(SyncTest, AResumedSyncDoesNotDeleteWhatTheSourceHasByNow) {
   put_one(*backend, "key:0000", "v");
   for (int i = 0; i < 200; ++i) put_one(*target, fmt::format("key:{:04}", i), "v");
-  auto begun = jobs.create({.id = {},
-                            .command = "test",
-                            .words = {},
-                            .folder = {},
-                            .output = {},
-                            .identity = "x",
-                            .created = 0});
-  ASSERT_TRUE(begun);
-  const std::string id = begun->header().id;
-  journal.emplace(std::move(*begun));
+  const std::string id = begin_job();
   settings.concurrency = 1;
   const Report stopped = run(deleting(), {}, [&](const FaultyCall& call) {
     if (call.operation == Operation::erase && call.number == 2) {
@@ -352,8 +343,7 @@ TEST_F(SyncTest, AResumedSyncDoesNotDeleteWhatTheSourceHasByNow) {
   ASSERT_TRUE(contents(*target).contains("key:0199"));
   put_one(*backend, "key:0199", "live");
   put_one(*target, "key:0199", "live");
-  restart();
-  journal.emplace(*jobs.resume(id));
+  resume_job(id);
   EXPECT_FALSE(run(deleting()).ended_early);
   EXPECT_EQ(contents(*target), contents(*backend));
   EXPECT_EQ(contents(*target).size(), 2u);
@@ -407,16 +397,7 @@ TEST_F(SyncTest, StoppedAnywhereAndResumedItEndsWithBothEqual) {
     settings.concurrency = *rc::gen::inRange<std::size_t>(1, 4);
     settings.partitions.count =
         options.capabilities.seekable ? *rc::gen::inRange<std::size_t>(1, 4) : 0;
-    auto begun = jobs.create({.id = {},
-                              .command = "test",
-                              .words = {},
-                              .folder = {},
-                              .output = {},
-                              .identity = "x",
-                              .created = 0});
-    RC_ASSERT(begun.has_value());
-    const std::string id = begun->header().id;
-    journal.emplace(std::move(*begun));
+    const std::string id = begin_job();
     for (int tries = 0;; ++tries) {
       RC_ASSERT(tries < 200);
       // The stop comes after some calls of either side; later ones are made as if nothing was.
@@ -435,10 +416,7 @@ TEST_F(SyncTest, StoppedAnywhereAndResumedItEndsWithBothEqual) {
         break;
       }
       RC_ASSERT(report.resumable);
-      restart();
-      auto resumed = jobs.resume(id);
-      RC_ASSERT(resumed.has_value());
-      journal.emplace(std::move(*resumed));
+      resume_job(id);
     }
     RC_ASSERT(contents(*target) == contents(*backend));
     // A resumed run compares anew: what was written before is equal by now, what was deleted is

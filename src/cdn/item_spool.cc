@@ -1,10 +1,6 @@
 #include "cdn/item_spool.h"
 
-#include <unistd.h>
-
 #include <array>
-#include <cerrno>
-#include <cstdlib>
 #include <filesystem>
 #include <utility>
 
@@ -47,11 +43,14 @@ io::Task<Result<std::unique_ptr<ItemSpool>>> ItemSpool::open(std::string path) {
   co_return spool;
 }
 
-void ItemSpool::remove(const std::string& path) {
+Result<std::uint64_t> ItemSpool::count_left(const std::string& path) {
   std::error_code ignored;
-  for (const std::string_view part : {"", "-wal", "-shm"}) {
-    std::filesystem::remove(fmt::format("{}{}", path, part), ignored);
-  }
+  if (!std::filesystem::exists(path, ignored)) return 0;
+  auto database = sqlite::Database::open(path, {.access = sqlite::Access::read_only});
+  if (!database) return std::unexpected(std::move(database.error()));
+  const auto left = database->number("SELECT count(*) FROM items WHERE state <> 0 OR pending > 0");
+  if (!left) return std::unexpected(std::move(left.error()));
+  return static_cast<std::uint64_t>(*left);
 }
 
 ItemSpool::~ItemSpool() {
@@ -60,17 +59,14 @@ ItemSpool::~ItemSpool() {
     *statement = sqlite::Statement();
   }
   database_.reset();
-  if (!temporary_.empty()) remove(temporary_);
 }
 
 Result<> ItemSpool::begin(std::string path) {
   if (path.empty()) {
-    const char* folder = ::secure_getenv("TMPDIR");
-    path = fmt::format("{}/sluice-purge-XXXXXX", folder != nullptr ? folder : "/tmp");
-    const int file = ::mkstemp(path.data());
-    if (file < 0) return std::unexpected(system_error(errno, fmt::format("create {}", path)));
-    ::close(file);
-    temporary_ = path;
+    auto folder = io::TemporaryFolder::create("purge");
+    if (!folder) return std::unexpected(std::move(folder.error()));
+    path = folder->path() + "/items";
+    temporary_.emplace(std::move(*folder));
   }
   auto database = sqlite::Database::open(path);
   if (!database) return std::unexpected(std::move(database.error()));
@@ -78,7 +74,7 @@ Result<> ItemSpool::begin(std::string path) {
   if (auto adopted = sqlite::adopt(*database_, kFormat); !adopted) return adopted;
   // What is noted must be on disk before an entry is deleted for it; a temporary one survives
   // nothing.
-  const std::string_view level = temporary_.empty() ? "FULL" : "OFF";
+  const std::string_view level = temporary_ ? "OFF" : "FULL";
   if (auto set = database_->run(fmt::format("PRAGMA synchronous={}", level)); !set) return set;
   const std::pair<sqlite::Statement*, std::string_view> statements[] = {
       {&add_,
@@ -110,76 +106,81 @@ Result<> ItemSpool::begin(std::string path) {
   return database_->run("UPDATE items SET state = 1 WHERE state = 2");
 }
 
+template <class Work>
+Result<> ItemSpool::change(Work work) {
+  auto transaction = sqlite::Transaction::begin(*database_);
+  if (!transaction) return std::unexpected(std::move(transaction.error()));
+  if (auto done = work(); !done) return done;
+  return transaction->commit();
+}
+
+template <class Bind>
+Result<> ItemSpool::change_each(sqlite::Statement& statement, std::span<const std::string> zones,
+                                std::span<const Noted> items, Bind bind) {
+  return change([&]() -> Result<> {
+    for (const std::string& zone : zones) {
+      for (const Noted& noted : items) {
+        statement.bind_text(1, zone);
+        statement.bind_text(2, noted.item);
+        bind(noted);
+        if (auto run = statement.run(); !run) return run;
+      }
+    }
+    return {};
+  });
+}
+
 io::Task<Result<std::uint64_t>> ItemSpool::add(std::span<const Placed> items) {
   const auto work = [&]() -> Result<std::uint64_t> {
-    auto transaction = sqlite::Transaction::begin(*database_);
-    if (!transaction) return std::unexpected(std::move(transaction.error()));
     std::uint64_t added = 0;
-    for (const Placed& placed : items) {
-      add_.bind_text(1, placed.zone);
-      add_.bind_text(2, placed.item);
-      if (auto run = add_.run(); !run) return std::unexpected(std::move(run.error()));
-      added += static_cast<std::uint64_t>(database_->changes());
-    }
-    if (auto done = transaction->commit(); !done) return std::unexpected(std::move(done.error()));
+    const auto changed = change([&]() -> Result<> {
+      for (const Placed& placed : items) {
+        add_.bind_text(1, placed.zone);
+        add_.bind_text(2, placed.item);
+        if (auto run = add_.run(); !run) return run;
+        added += static_cast<std::uint64_t>(database_->changes());
+      }
+      return {};
+    });
+    if (!changed) return std::unexpected(changed.error());
     return added;
   };
   co_return co_await worker_.run(work);
 }
 
-io::Task<Result<>> ItemSpool::copy(const std::string& from, const std::string& to) {
+io::Task<Result<>> ItemSpool::run_on_zones(sqlite::Statement& statement, const std::string& from,
+                                           const std::string& to) {
   const auto work = [&] {
-    copy_.bind_text(1, from);
-    copy_.bind_text(2, to);
-    return copy_.run();
+    statement.bind_text(1, from);
+    statement.bind_text(2, to);
+    return statement.run();
   };
   co_return co_await worker_.run(work);
 }
 
+io::Task<Result<>> ItemSpool::copy(const std::string& from, const std::string& to) {
+  return run_on_zones(copy_, from, to);
+}
+
 io::Task<Result<>> ItemSpool::move(const std::string& from, const std::string& to) {
-  const auto work = [&] {
-    move_.bind_text(1, from);
-    move_.bind_text(2, to);
-    return move_.run();
-  };
-  co_return co_await worker_.run(work);
+  return run_on_zones(move_, from, to);
 }
 
 io::Task<Result<>> ItemSpool::note(std::span<const std::string> zones,
                                    std::span<const Noted> items) {
-  const auto work = [&]() -> Result<> {
-    auto transaction = sqlite::Transaction::begin(*database_);
-    if (!transaction) return std::unexpected(std::move(transaction.error()));
-    for (const std::string& zone : zones) {
-      for (const Noted& noted : items) {
-        note_.bind_text(1, zone);
-        note_.bind_text(2, noted.item);
-        if (auto run = note_.run(); !run) return run;
-      }
-    }
-    return transaction->commit();
-  };
+  const auto work = [&] { return change_each(note_, zones, items, [](const Noted&) {}); };
   co_return co_await worker_.run(work);
 }
 
 io::Task<Result<>> ItemSpool::settle(std::span<const std::string> zones,
                                      std::span<const Noted> items) {
-  const auto work = [&]() -> Result<> {
-    auto transaction = sqlite::Transaction::begin(*database_);
-    if (!transaction) return std::unexpected(std::move(transaction.error()));
-    for (const std::string& zone : zones) {
-      for (const Noted& noted : items) {
-        const bool due = noted.fate == Fate::gone || noted.fate == Fate::gone_in_part;
-        const bool told = noted.fate == Fate::gone || noted.fate == Fate::kept;
-        settle_.bind_text(1, zone);
-        settle_.bind_text(2, noted.item);
-        settle_.bind_int64(3, told ? 1 : 0);
-        settle_.bind_int64(4, due ? kDue : kNotDue);
-        if (auto run = settle_.run(); !run) return run;
-      }
-    }
-    return transaction->commit();
+  const auto bind = [&](const Noted& noted) {
+    const bool due = noted.fate == Fate::gone || noted.fate == Fate::gone_in_part;
+    const bool told = noted.fate == Fate::gone || noted.fate == Fate::kept;
+    settle_.bind_int64(3, told ? 1 : 0);
+    settle_.bind_int64(4, due ? kDue : kNotDue);
   };
+  const auto work = [&] { return change_each(settle_, zones, items, bind); };
   co_return co_await worker_.run(work);
 }
 
@@ -224,14 +225,14 @@ io::Task<Result<std::vector<ItemSpool::Item>>> ItemSpool::left(const std::string
 }
 
 Result<> ItemSpool::set_state(std::span<const std::int64_t> ids, std::int64_t state) {
-  auto transaction = sqlite::Transaction::begin(*database_);
-  if (!transaction) return std::unexpected(std::move(transaction.error()));
-  for (const std::int64_t id : ids) {
-    state_.bind_int64(1, id);
-    state_.bind_int64(2, state);
-    if (auto run = state_.run(); !run) return run;
-  }
-  return transaction->commit();
+  return change([&]() -> Result<> {
+    for (const std::int64_t id : ids) {
+      state_.bind_int64(1, id);
+      state_.bind_int64(2, state);
+      if (auto run = state_.run(); !run) return run;
+    }
+    return {};
+  });
 }
 
 io::Task<Result<>> ItemSpool::purged(std::span<const std::int64_t> ids) {

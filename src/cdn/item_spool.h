@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "io/temporary.h"
 #include "io/worker.h"
 #include "sqlite/database.h"
 
@@ -28,8 +29,9 @@ class ItemSpool {
   // The file at `path`, 0600, made if it is not there; what an earlier process could not purge is
   // due again. Empty: a file in the temporary folder that goes with the object.
   static io::Task<Result<std::unique_ptr<ItemSpool>>> open(std::string path);
-  // Removes a spool that nobody has open, if there is one.
-  static void remove(const std::string& path);
+  // How many items remain to be purged, over all zones, in a spool that may belong to another
+  // process. 0 if there is none at `path`. Blocks.
+  static Result<std::uint64_t> count_left(const std::string& path);
   ~ItemSpool();
   ItemSpool(const ItemSpool&) = delete;
   ItemSpool& operator=(const ItemSpool&) = delete;
@@ -86,7 +88,17 @@ class ItemSpool {
                                         std::int64_t after, std::size_t most);
   Result<> set_state(std::span<const std::int64_t> ids, std::int64_t state);
 
-  std::string temporary_;  // the file to remove at the end; empty: none
+  // What changes in `work` (which returns a Result<>) changes as one.
+  template <class Work>
+  Result<> change(Work work);
+  // Gives every item of every zone to `statement` as its first two parameters; `bind` adds others.
+  template <class Bind>
+  Result<> change_each(sqlite::Statement& statement, std::span<const std::string> zones,
+                       std::span<const Noted> items, Bind bind);
+  io::Task<Result<>> run_on_zones(sqlite::Statement& statement, const std::string& from,
+                                  const std::string& to);
+
+  std::optional<io::TemporaryFolder> temporary_;  // goes last
   std::optional<sqlite::Database> database_;
   sqlite::Statement add_, copy_, move_, note_, settle_, due_, state_, left_, count_due_;
   io::Worker worker_;

@@ -144,8 +144,24 @@ TEST_F(ItemSpoolTest, WhatWasRefusedIsDueInTheNextRun) {
     const auto found = co_await due(spool, "z");
     EXPECT_THAT(found, ElementsAre("a"));
   });
-  ItemSpool::remove(path);
+  sqlite::remove_database(path);
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST_F(ItemSpoolTest, TellsOthersHowMuchIsLeft) {
+  EXPECT_EQ(ItemSpool::count_left(path), 0u) << "there is none";
+  EXPECT_FALSE(std::filesystem::exists(path));
+  run([&](ItemSpool& spool) -> io::Task<> {
+    co_await note(spool, {{.item = "gone"}, {.item = "kept"}, {.item = "pending"}});
+    co_await settle(spool, {{"gone", Fate::gone}, {"kept", Fate::kept}});
+    EXPECT_EQ(ItemSpool::count_left(path), 2u) << "while it is open";
+    const auto items = co_await spool.due("z", 0, 9);
+    const std::int64_t ids[] = {items->front().id};
+    EXPECT_TRUE(co_await spool.refused(ids));
+    EXPECT_EQ(ItemSpool::count_left(path), 2u);
+    EXPECT_TRUE(co_await spool.purged(ids));
+  });
+  EXPECT_EQ(ItemSpool::count_left(path), 1u);
 }
 
 }  // namespace

@@ -16,6 +16,14 @@ namespace {
 constexpr std::size_t kPiece = 1000;
 constexpr std::size_t kZonesAtOnce = 64;
 
+// Why a run that was asked to stop has ended, and what it was waiting for when nothing got through.
+Error stop_reason(const bulk::Job& job, const PurgeApi& api) {
+  Error reason = job.stop.reason();
+  const std::string trouble = api.wire_stats().trouble;
+  if (!trouble.empty()) reason.message += fmt::format("; before that: {}", trouble);
+  return reason;
+}
+
 class Purger {
  public:
   Purger(bulk::Job& job, PurgeApi& api, ItemSpool& spool, PurgePlan plan)
@@ -62,6 +70,9 @@ class Purger {
   struct ZoneWork {
     ZoneResult result;
     flow::BatchSize size;
+    // Why each item so far has failed, as long as it was for want of an answer.
+    std::optional<Error> outage = std::nullopt;
+    bool refused_some = false;
   };
 
   [[nodiscard]] std::size_t batch_size(const Zone& zone) const {
@@ -86,7 +97,7 @@ class Purger {
     io::TaskGroup group(job_.executor, job_.settings.concurrency);
     for (std::int64_t after = 0; !work.result.ended;) {
       if (job_.stop.requested()) {
-        work.result.ended = job_.stop.reason();
+        work.result.ended = stop_reason(job_, api_);
         break;
       }
       auto items = co_await spool_.due(work.result.zone.id, after, work.size.limit());
@@ -98,6 +109,9 @@ class Purger {
     co_await group.join();
     // Cut off behind the last batch: nothing is missing.
     if (work.result.open() == 0 && job_.stop.requested()) work.result.ended.reset();
+    // Nobody was there for any of them: that is about no item.
+    const bool none = work.result.items > 0 && work.result.failed == work.result.items;
+    if (none && work.outage && !work.result.ended) work.result.ended = work.outage;
   }
 
   io::Task<> purge_batch(ZoneWork& work, std::vector<ItemSpool::Item> items) {
@@ -123,6 +137,7 @@ class Purger {
     }
     std::vector<bulk::FailedKey> failed;
     for (store::KeyFailure& failure : outcome.reasons) {
+      note_cause(work, failure.error);
       failed.push_back({items[failure.index].text, std::move(failure.error)});
     }
     Result<> kept = co_await spool_.purged(purged);
@@ -135,8 +150,22 @@ class Purger {
     if (!kept && !work.result.ended) work.result.ended = kept.error();
     if (outcome.ended && !work.result.ended) {
       // What a stop has cut off tells only that.
-      const bool cut = job_.stop.requested() && outcome.ended->code == ErrorCode::interrupted;
-      work.result.ended = cut ? job_.stop.reason() : *outcome.ended;
+      const ErrorCode code = outcome.ended->code;
+      const bool cut = job_.stop.requested() &&
+                       (code == ErrorCode::interrupted || code == job_.stop.reason().code);
+      work.result.ended = cut ? stop_reason(job_, api_) : *outcome.ended;
+    }
+  }
+
+  static void note_cause(ZoneWork& work, const Error& error) {
+    const bool outage = error.code == ErrorCode::network || error.code == ErrorCode::timeout ||
+                        error.code == ErrorCode::throttled;
+    const bool same = !work.outage || work.outage->code == error.code;
+    if (!outage || !same) work.refused_some = true;
+    if (work.refused_some) {
+      work.outage.reset();
+    } else {
+      work.outage = error;
     }
   }
 
@@ -220,7 +249,7 @@ io::Task<PurgeReport> purge_everything(bulk::Job& job, PurgeApi& api, std::vecto
       ++result.purged;
       ++done.count;
     } else {
-      result.ended = job.stop.requested() ? job.stop.reason() : purged.error();
+      result.ended = job.stop.requested() ? stop_reason(job, api) : purged.error();
     }
   };
   io::TaskGroup group(job.executor, job.settings.concurrency);

@@ -121,6 +121,7 @@ io::Task<Result<>> TagLedger::end(const Error* early) {
   if (left_ == 0) co_return Result<>();
   // The first reason of a run stays. But a stop that came when all was deleted ends it here.
   if (!report_) co_return std::unexpected(job_.stop.reason());
+  if (ended != nullptr && job_.stop.requested()) co_return std::unexpected(*ended);
   const ErrorCode code = ended != nullptr ? ended->code : ErrorCode::unavailable;
   refused_some_ = ended == nullptr && early == nullptr;
   co_return fail(code, "the keys are deleted, but {} of {} cache tags were not purged: {}", left_,

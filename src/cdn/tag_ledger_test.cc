@@ -7,7 +7,7 @@
 
 #include "bulk/erase.h"
 #include "bulk/job_test.h"
-#include "tests/cloudflare/fake.h"
+#include "cdn/service_test.h"
 
 namespace sluice::cdn {
 namespace {
@@ -24,19 +24,8 @@ struct TagLedgerTest : bulk::JobFixture {
   TagLedgerTest() {
     cloudflare_fake::Options options;
     options.zones.emplace_back(kZone, "enterprise");
-    fake.emplace(options);
-    url = fake->base_url();
-    store::Environment environment{.executor = loop.executor(),
-                                   .stop = *stop,
-                                   .log = log,
-                                   .setting = [this](std::string_view name) -> std::string {
-                                     if (name == "CLOUDFLARE_API_TOKEN") return "test-token";
-                                     return name == "CLOUDFLARE_API_BASE_URL" ? url : "";
-                                   },
-                                   .data_folder = {},
-                                   .gate = {},
-                                   .retry = {.attempts = 2, .base = std::chrono::milliseconds(1)}};
-    api.emplace(*store::cloudflare::Connection::open(environment));
+    service.emplace(loop.executor(), *stop, log, options);
+    api.emplace(service->connect());
   }
 
   // Deletes all entries ("key:0000" …, with a tag "t<n % 5>" and every third "old").
@@ -63,14 +52,13 @@ struct TagLedgerTest : bulk::JobFixture {
   // What has arrived, each once.
   std::set<std::string> purged() {
     std::set<std::string> tags;
-    for (const std::string& item : fake->purged(kZone, "tags")) {
+    for (const std::string& item : service->fake.purged(kZone, "tags")) {
       tags.insert(std::string(boost::json::parse(item).as_string()));
     }
     return tags;
   }
 
-  std::optional<cloudflare_fake::FakeCloudflare> fake;
-  std::string url;
+  std::optional<TestService> service;
   std::optional<PurgeApi> api;
   std::uint64_t left = 0;
 };
@@ -82,7 +70,7 @@ TEST_F(TagLedgerTest, PurgesOnceWhenAllIsDeleted) {
   const Report report = run({});
   EXPECT_FALSE(report.ended_early);
   EXPECT_EQ(purged(), kAll);
-  EXPECT_EQ(fake->stats().requests.at("POST purge_cache"), 1u);
+  EXPECT_EQ(service->fake.stats().requests.at("POST purge_cache"), 1u);
 }
 
 TEST_F(TagLedgerTest, LeavesOutWhatTheStoreHasKept) {
@@ -144,14 +132,14 @@ TEST_F(TagLedgerTest, ForgetsNothingWhenARunIsCutOffInTheMiddle) {
 
 TEST_F(TagLedgerTest, TellsWhatItCouldNotPurge) {
   fill(10);
-  fake->set_faults({.rates = {{cloudflare_fake::Fault::forbidden, 100.0}}});
+  service->fake.set_faults({.rates = {{cloudflare_fake::Fault::forbidden, 100.0}}});
   const Report report = run({});
   ASSERT_TRUE(report.ended_early);
   EXPECT_EQ(report.ended_early->code, ErrorCode::unauthorized);
   EXPECT_THAT(report.ended_early->message, HasSubstr("7 of 7 cache tags were not purged"));
   EXPECT_EQ(report.counts.done, 10u);
   EXPECT_EQ(left, 7u);
-  fake->set_faults({});
+  service->fake.set_faults({});
   (void)run({}, true);  // nothing is left to delete
   EXPECT_EQ(purged(), kAll);
 }

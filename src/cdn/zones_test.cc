@@ -5,8 +5,8 @@
 
 #include <filesystem>
 
+#include "cdn/service_test.h"
 #include "cdn/zone_answer.h"
-#include "tests/cloudflare/fake.h"
 
 namespace sluice::cdn {
 namespace {
@@ -54,11 +54,8 @@ struct ZonesTest : ::testing::Test {
   void start(std::vector<std::string> names) {
     cloudflare_fake::Options options;
     for (std::string& name : names) options.zones.emplace_back(std::move(name), "pro");
-    fake.emplace(options);
-    url = fake->base_url();
-    auto opened = store::cloudflare::Connection::open(environment);
-    ASSERT_TRUE(opened) << opened.error().message;
-    connection = *opened;
+    service.emplace(loop.executor(), stop, log, options);
+    connection = service->connect();
   }
   template <class Body>
   void run(Body body) {
@@ -69,23 +66,12 @@ struct ZonesTest : ::testing::Test {
     };
     loop.run(task());
   }
-  std::uint64_t requests() { return fake->stats().total; }
+  std::uint64_t requests() { return service->fake.stats().total; }
 
-  std::optional<cloudflare_fake::FakeCloudflare> fake;
-  std::string url;
   io::Loop loop;
   io::Stop stop{loop.executor()};
   Log log{LogLevel::off};
-  store::Environment environment{.executor = loop.executor(),
-                                 .stop = stop,
-                                 .log = log,
-                                 .setting = [this](std::string_view name) -> std::string {
-                                   if (name == "CLOUDFLARE_API_TOKEN") return "test-token";
-                                   return name == "CLOUDFLARE_API_BASE_URL" ? url : std::string();
-                                 },
-                                 .data_folder = {},
-                                 .gate = {},
-                                 .retry = {}};
+  std::optional<TestService> service;
   std::shared_ptr<store::cloudflare::Connection> connection;
 };
 
@@ -180,14 +166,14 @@ TEST_F(ZonesTest, WhatTheCacheKnowsCostsNoRequest) {
 
 TEST_F(ZonesTest, AFailureIsNotAnAbsentZone) {
   start({"example.com"});
-  fake->set_faults({.rates = {{cloudflare_fake::Fault::forbidden, 100.0}}});
+  service->fake.set_faults({.rates = {{cloudflare_fake::Fault::forbidden, 100.0}}});
   run([&](Zones& zones) -> io::Task<> {
     const auto listed = co_await zones.list();
     EXPECT_EQ(listed.error().code, ErrorCode::unauthorized);
     EXPECT_THAT(listed.error().message, HasSubstr("Zone, Read"));
     const auto got = co_await zones.get("example.com");
     EXPECT_EQ(got.error().code, ErrorCode::unauthorized);
-    fake->set_faults({});
+    service->fake.set_faults({});
     const auto again = co_await zones.get("example.com");
     EXPECT_TRUE(again);
   });

@@ -14,7 +14,8 @@ TimePoint Allowance::opens_at(const Budget& budget, std::size_t items) const {
   return opens;
 }
 
-void Allowance::take(Budget& budget, std::size_t items, TimePoint now) const {
+Allowance::Taken Allowance::take(Budget& budget, std::size_t items, TimePoint now) const {
+  Taken all{};
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
     if (!buckets_[i]) continue;
     const TokenBucket& bucket = *buckets_[i];
@@ -22,6 +23,21 @@ void Allowance::take(Budget& budget, std::size_t items, TimePoint now) const {
     // Another process may have been faster since the look: then the bucket owes a token.
     TimePoint full_at = budget.bucket_full_at(kept_at_ + i);
     while (!budget.set_bucket(kept_at_ + i, full_at, bucket.full_after(full_at, taken, now))) {
+    }
+    all[i] = {.from = std::max(full_at, now), .to = bucket.full_after(full_at, taken, now)};
+  }
+  return all;
+}
+
+void Allowance::give_back(Budget& budget, const Taken& taken, TimePoint sent, TimePoint now) const {
+  // The service has emptied the bucket since: what it counts is not what was taken here.
+  if (sent < slowed_at_) return;
+  for (std::size_t i = 0; i < buckets_.size(); ++i) {
+    // Without the request the bucket might have been full from `from` on, and gained nothing more.
+    const Duration still_out = taken[i].to - std::max(taken[i].from, now);
+    if (!buckets_[i] || still_out <= Duration::zero()) continue;
+    TimePoint full_at = budget.bucket_full_at(kept_at_ + i);
+    while (!budget.set_bucket(kept_at_ + i, full_at, full_at - still_out)) {
     }
   }
 }

@@ -34,12 +34,22 @@ class Allowance {
   [[nodiscard]] bool limits() const { return buckets_[0].has_value(); }
   [[nodiscard]] const std::optional<TokenBucket>& calls() const { return buckets_[0]; }
 
+  // What one request took from each bucket: it would have been full at `from`, and is at `to`.
+  struct Stretch {
+    TimePoint from;
+    TimePoint to;
+  };
+  using Taken = std::array<Stretch, 2>;
+
  private:
   friend class Gate;
 
   // When a call of `items` items may be sent.
   [[nodiscard]] TimePoint opens_at(const Budget& budget, std::size_t items) const;
-  void take(Budget& budget, std::size_t items, TimePoint now) const;
+  Taken take(Budget& budget, std::size_t items, TimePoint now) const;
+  // The request that took it at `sent` has never left: what of it has not come back by itself does
+  // so at once.
+  void give_back(Budget& budget, const Taken& taken, TimePoint sent, TimePoint now) const;
   // A request that was sent at `sent` was answered "too many requests" at `now`.
   void throttled(Budget& budget, TimePoint sent, TimePoint now);
 

@@ -231,5 +231,61 @@ TEST_F(AllowanceTest, ProcessesThatShareABudgetShareIt) {
   loop.run(body());
 }
 
+// However many attempts reach nobody, and in whatever order they end: the bucket is as full as if
+// they had not been made, and never fuller.
+TEST_F(AllowanceTest, WhatNeverLeftCostsNothing) {
+  const auto budget = std::make_shared<Budget>();
+  Gate gate(loop.executor(), stop, {.budget = budget});
+  limit(4, 1h);
+  const auto body = [&]() -> io::Task<int> {
+    std::uint64_t sent = 0;
+    const Fare fare{.allowance = &allowance, .items = 1, .sent = &sent};
+    for (int i = 0; i < 100; ++i) {
+      // A new one each time: failures teach a gate to let only one through.
+      Gate away(loop.executor(), stop, {.budget = budget});
+      auto one = co_await away.enter(0, fare);
+      auto other = co_await away.enter(0, fare);
+      (i % 2 == 0 ? *one : *other).finish(Outcome::unsent);
+      (i % 2 == 0 ? *other : *one).finish(Outcome::unsent);
+    }
+    auto counted = co_await gate.enter(0, fare);
+    counted->finish(Outcome::broken);  // somebody may have counted it
+    sent = 0;
+    io::TaskGroup group(loop.executor(), 9);
+    const auto purge = [&]() -> io::Task<> {
+      auto pass = co_await gate.enter(0, fare);
+      if (pass) pass->finish(Outcome::answered);
+    };
+    for (int i = 0; i < 9; ++i) co_await group.spawn(purge());
+    co_await io::yield();
+    EXPECT_EQ(sent, 3u);
+    stop.request({ErrorCode::interrupted, Retry::never, std::nullopt, "interrupted"});
+    co_await group.join();
+    co_return 0;
+  };
+  loop.run(body());
+}
+
+// Time has passed before it was known that nobody was there: what came back meanwhile came back.
+TEST_F(AllowanceTest, WhatComesBackByItselfIsNotGivenBackAgain) {
+  const auto budget = std::make_shared<Budget>();
+  Gate gate(loop.executor(), stop, {.budget = budget});
+  limit(2, 20ms);
+  const auto body = [&]() -> io::Task<int> {
+    const Fare fare{.allowance = &allowance};
+    auto late = co_await gate.enter(0, fare);
+    co_await io::sleep_for(100ms);  // it is full again
+    auto one = co_await gate.enter(0, fare);
+    one->finish(Outcome::answered);
+    auto two = co_await gate.enter(0, fare);
+    two->finish(Outcome::answered);
+    const TimePoint full_at = budget->bucket_full_at(0);
+    late->finish(Outcome::unsent);
+    EXPECT_EQ(budget->bucket_full_at(0), full_at);
+    co_return 0;
+  };
+  loop.run(body());
+}
+
 }  // namespace
 }  // namespace sluice::flow

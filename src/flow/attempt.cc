@@ -16,4 +16,17 @@ std::optional<std::chrono::milliseconds> pause_before_retry(const RetryPolicy& p
   return error.retry_after.value_or(std::chrono::milliseconds(0)) + jitter;
 }
 
+void Retrier::ended(const Error* error) {
+  // A stop says nothing about the service.
+  if (error != nullptr && stop.requested()) return;
+  const bool passing =
+      error != nullptr && (error->retry == Retry::again || error->retry == Retry::smaller);
+  if (!passing) {
+    failures_in_a_row_ = 0;
+    return;
+  }
+  ++failures_in_a_row_;
+  last_failure_ = error->message;
+}
+
 }  // namespace sluice::flow

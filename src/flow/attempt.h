@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <random>
+#include <string>
 #include <utility>
 
 #include "base/error.h"
@@ -28,7 +29,8 @@ struct RetryPolicy {
                                                                           const Error& error,
                                                                           double random);
 
-// What the attempts of one run share: the policy, the source of jitter, the count of repetitions.
+// What the attempts of one run share: the policy, the source of jitter, the count of repetitions,
+// and what is told to somebody who waits for them.
 struct Retrier {
   Retrier(io::Stop& run_stop, RetryPolicy retry_policy, std::uint64_t seed)
       : stop(run_stop), policy(retry_policy), random(seed) {}
@@ -37,6 +39,19 @@ struct Retrier {
   RetryPolicy policy;
   std::mt19937_64 random;
   std::uint64_t retries = 0;
+
+  // Why the last attempt failed, when several in a row have failed and none between them was
+  // answered: nobody there, or nobody who is well. Else empty: a failure now and then is no news.
+  [[nodiscard]] std::string trouble() const {
+    return failures_in_a_row_ >= kTrouble ? last_failure_ : std::string();
+  }
+  // How an attempt has ended; no error: well. For `attempt`.
+  void ended(const Error* error);
+
+ private:
+  static constexpr int kTrouble = 3;
+  int failures_in_a_row_ = 0;
+  std::string last_failure_;
 };
 
 // Runs `operation` (a function that returns Task<Result<T>>) until it succeeds, its error is final,
@@ -47,6 +62,7 @@ template <class Operation>
 auto attempt(Retrier& retrier, Operation operation) -> decltype(operation()) {
   for (int made = 1;; ++made) {
     auto result = co_await operation();
+    retrier.ended(result ? nullptr : &result.error());
     if (result) co_return result;
     const double random = std::uniform_real_distribution<double>(0.0, 1.0)(retrier.random);
     const auto pause = pause_before_retry(retrier.policy, made, result.error(), random);

@@ -61,13 +61,17 @@ io::Task<Result<Gate::Pass>> Gate::enter(RequestKind kind, Fare fare) {
         if (place.number) {
           if (closed_since) stats_.waited += now - *closed_since;
           stats_.opens_at = TimePoint::min();
-          if (by_fare) allowance->take(*budget_, fare.items, now);
+          Allowance::Taken taken{};
+          if (by_fare) taken = allowance->take(*budget_, fare.items, now);
           if (fare.sent != nullptr) ++*fare.sent;
           leave_lines();
           ++in_flight_;
           ++stats_.sent;
-          const Request request{
-              .kind = kind, .sent = now, .number = *place.number, .allowance = allowance};
+          const Request request{.kind = kind,
+                                .sent = now,
+                                .number = *place.number,
+                                .allowance = allowance,
+                                .taken = taken};
           co_return Pass(*this, request);
         }
         if (!closed_since) closed_since = now;
@@ -137,6 +141,9 @@ void Gate::finish(const Request& request, Outcome outcome,
   if (outcome == Outcome::throttled) {
     ++stats_.throttled;
     if (request.allowance != nullptr) request.allowance->throttled(*budget_, request.sent, now);
+  }
+  if (outcome == Outcome::unsent && request.allowance != nullptr) {
+    request.allowance->give_back(*budget_, request.taken, request.sent, now);
   }
   if (retry_after) budget_->close_until(now + *retry_after);
   learn(hint, now);

@@ -23,6 +23,7 @@ enum class Outcome : std::uint8_t {
   throttled,  // 429, or the service's own word for it
   timed_out,  // no answer in time, or a gateway's 524
   broken,     // no connection, a reset, 5xx
+  unsent,     // nothing of it has left, so nobody can have counted it: its allowance comes back
   other,      // refused, or never read: how long it took tells nothing about the load
 };
 
@@ -64,6 +65,7 @@ class Gate {
     TimePoint sent;
     std::uint64_t number;  // in the log of sends
     Allowance* allowance = nullptr;
+    Allowance::Taken taken{};  // of it
   };
 
   // Leave to send one request; held until its answer is complete. Destroying it without `finish`

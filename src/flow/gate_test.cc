@@ -181,6 +181,18 @@ TEST_F(AttemptTest, DoesNotRepeatWhatIsFinal) {
   }
 }
 
+TEST_F(AttemptTest, TellsOfTroubleWhenNothingGetsThrough) {
+  const Error away{ErrorCode::network, Retry::again, {}, "nobody there"};
+  (void)loop.run(attempt(retrier, failing(2, away)));
+  EXPECT_EQ(retrier.trouble(), "") << "one that fails twice is no news";
+  calls = 0;
+  (void)loop.run(attempt(retrier, failing(99, away)));
+  EXPECT_EQ(retrier.trouble(), "nobody there");
+  calls = 0;
+  (void)loop.run(attempt(retrier, failing(99, {ErrorCode::not_found, Retry::never, {}, "no"})));
+  EXPECT_EQ(retrier.trouble(), "") << "that was an answer";
+}
+
 TEST_F(AttemptTest, AStopEndsThePause) {
   Retrier slow{stop, {.attempts = 4, .base = 3600s, .longest = 3600s}, 1};
   const auto stopper = [&]() -> io::Task<int> {

@@ -184,6 +184,12 @@ TEST(RateEstimate, SmoothsAndTellsTheTimeLeft) {
   rate.sample(count, now += 1s);
   EXPECT_GT(rate.per_second(), 750.0);
   EXPECT_LT(rate.per_second(), 1000.0);
+  EXPECT_TRUE(rate.time_for(5000));
+  // While nothing moves, what is left of the rate would tell hours.
+  rate.sample(count, now += 4500ms);
+  EXPECT_FALSE(rate.time_for(5000));
+  rate.sample(count += 100, now += 100ms);
+  EXPECT_TRUE(rate.time_for(5000));
 }
 
 TEST(Progress, KeepsStagesInTheirOrder) {

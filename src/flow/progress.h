@@ -41,7 +41,8 @@ class RateEstimate {
   void sample(std::uint64_t count, TimePoint now);
   // Items a second; 0 before the second sample.
   [[nodiscard]] double per_second() const { return rate_; }
-  // The time that `left` items take at this rate, if there is one.
+  // The time that `left` items take at this rate, if there is one; none while nothing moves, since
+  // the rate is then what is left of an earlier one.
   [[nodiscard]] std::optional<std::chrono::seconds> time_for(std::uint64_t left) const;
 
  private:
@@ -51,6 +52,7 @@ class RateEstimate {
   bool rated_ = false;
   std::uint64_t count_ = 0;
   TimePoint at_{};
+  TimePoint moved_at_{};  // when the count was last seen to have grown
 };
 
 }  // namespace sluice::flow

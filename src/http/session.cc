@@ -168,7 +168,8 @@ io::Task<Result<Session::Exchange>> Session::send(const Request& request, int& s
       pass->finish(flow::Outcome::other);
       continue;
     }
-    pass->finish(flow::outcome_of(&failure.error));
+    pass->finish(failure.fate == RequestFate::not_sent ? flow::Outcome::unsent
+                                                       : flow::outcome_of(&failure.error));
     refine(failure.error, request, failure.fate == RequestFate::not_sent);
     co_return std::unexpected(std::move(failure.error));
   }

@@ -75,7 +75,10 @@ void Client::conclude(Lease& lease, const Call& about, Error* error) {
 }
 
 Client::Stats Client::stats() const {
-  return {.gate = gate_.stats(), .retries = retrier_.retries, .traffic = traffic_};
+  return {.gate = gate_.stats(),
+          .retries = retrier_.retries,
+          .traffic = traffic_,
+          .trouble = retrier_.trouble()};
 }
 
 }  // namespace sluice::postgres

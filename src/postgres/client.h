@@ -65,6 +65,7 @@ class Client {
     flow::GateStats gate;
     std::uint64_t retries = 0;
     Connection::Traffic traffic;
+    std::string trouble;  // see flow::Retrier
   };
   [[nodiscard]] Stats stats() const;
 

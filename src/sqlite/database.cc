@@ -229,6 +229,12 @@ int Database::Patience::wait(void* self, int times) {
   return 1;
 }
 
+void remove_database(const std::string& path) {
+  for (const std::string_view part : {"", "-wal", "-shm"}) {
+    ::unlink(fmt::format("{}{}", path, part).c_str());
+  }
+}
+
 Error moved(const std::string& path) {
   return {
       ErrorCode::io, Retry::fatal, std::nullopt,

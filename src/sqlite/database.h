@@ -81,6 +81,9 @@ class Statement {
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
 };
 
+// Removes a database that nobody has open, with its log, if there is one.
+void remove_database(const std::string& path);
+
 // The error (io, fatal) of a file that is no longer the one that was opened at `path`.
 [[nodiscard]] Error moved(const std::string& path);
 

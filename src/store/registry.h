@@ -44,6 +44,7 @@ struct WireStats {
   std::uint64_t retries = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
+  std::string trouble{};  // why nothing gets through just now (flow::Retrier); else empty
 };
 
 // A backend with what the program reports of it. Copies share the backend, with its gate and its

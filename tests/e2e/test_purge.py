@@ -3,12 +3,14 @@
 import json
 import os
 import random
+import re
 import signal
+import socket
 import subprocess
 import time
 import unittest
 
-from harness import (DONE, FAILED, NOT_FOUND, PATIENCE, SLUICE, SOME_FAILED, UNAUTHORIZED, USAGE,
+from harness import (DONE, ESCAPE, FAILED, INTERRUPTED, NOT_FOUND, PATIENCE, SLUICE, SOME_FAILED, UNAUTHORIZED, USAGE,
                      Entry, SluiceTest)
 
 SEED = int(os.environ.get("SLUICE_SEED", random.randrange(10**9)))
@@ -32,6 +34,9 @@ class Purges(SluiceTest):
 
     def calls(self, route="POST purge_cache"):
         return self.fake.stats()["requests"].get(route, 0)
+
+    def zone_id(self, zone="example.com"):
+        return self.sluice("zones", "get", zone, "--json", env=self.env).json()["id"]
 
     def nothing_purged(self):
         self.assertEqual(self.fake.ask("GET", "/__control/purged"), b"{}")
@@ -142,6 +147,24 @@ class Items(Purges):
         self.refused("purge", "tags", "a", "--zone", "nowhere.test", env=self.env, code=NOT_FOUND)
         self.nothing_purged()
 
+    def test_a_list_that_holds_nothing_is_told(self):
+        empty, blank = self.file("empty.txt", ""), self.file("blank.txt", "\n\n")
+        for flags in ((), ("--dry-run",)):
+            result = self.purge("tags", "--zone", "example.com", "--from", empty, "--from", blank,
+                                "--json", *flags)
+            self.assertIn("empty.txt", result.complaint)
+            self.assertIn("blank.txt hold no tags: there is nothing to purge", result.complaint)
+            self.assertEqual((result.json()["items"], result.json()["purged"]), (0, 0))
+        self.nothing_purged()
+
+    def test_one_is_told_as_one(self):
+        told = self.purge("tags", "a", "--zone", "example.com").complaint
+        self.assertRegex(told, r"purged 1 of 1 tag of example\.com, in .*; [2-9] requests, ")
+        told = self.purge("everything", "--zone", self.zone_id(), "--yes").complaint
+        self.assertRegex(told, r"purged everything of 1 of 1 zone, in ")
+        told = self.purge("tags", "a", "--zone", self.zone_id()).complaint
+        self.assertRegex(told, r"; 1 request, ")
+
     def test_files_find_their_zone(self):
         self.purge("files", "https://a.b.shop.example.net/x,y?z=1", "http://WWW.Example.com:8080/",
                    "https://example.org")
@@ -176,7 +199,7 @@ class Items(Purges):
         self.assertEqual(self.calls(), 11)
 
     def test_an_id_needs_no_look_up(self):
-        zone = self.sluice("zones", "get", "example.com", "--json", env=self.env).json()["id"]
+        zone = self.zone_id()
         self.fake.reset()
         self.purge("tags", "a", "--zone", zone)
         self.env["CLOUDFLARE_ZONE_ID"] = zone
@@ -208,7 +231,7 @@ class Everything(Purges):
         self.assertEqual(self.purged(kind="everything"), 1)
 
     def test_asks_and_names_the_zones(self):
-        zone = self.sluice("zones", "get", "example.org", "--json", env=self.env).json()["id"]
+        zone = self.zone_id("example.org")
         shown = self.on_terminal("purge", "everything", "--zone", f"example.com,{zone}",
                                  answers=[(b"?", b"n\n")], env=self.env)
         self.assertEqual(shown.code, FAILED, str(shown))
@@ -288,6 +311,45 @@ class Failures(Purges):
                      env=self.env)
 
 
+class Unreachable(Purges):
+    zones = ("example.com=free",)
+
+    def setUp(self):
+        super().setUp()
+        self.zone = self.zone_id()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.away = self.env | {
+                "CLOUDFLARE_API_BASE_URL": f"http://127.0.0.1:{free.getsockname()[1]}/client/v4"}
+
+    def test_it_is_said_while_it_waits_and_at_the_end(self):
+        """A plan of 24 calls at once, then 5 a minute: attempts that reach nobody spend none."""
+        path = self.file("tags", "".join(f"t{i}\n" for i in range(30)))
+        run = self.start("purge", "tags", "--zone", self.zone, "--plan", "free", "--batch-size", "1",
+                         "--from", path, "--progress", "bar", env=self.away)
+        shown = b""
+        while b"trying again: 127.0.0.1" not in shown:
+            piece = os.read(run.process.stderr.fileno(), 65536)
+            self.assertTrue(piece, shown)
+            shown += piece
+        run.send(signal.SIGINT)
+        result = run.end()
+        self.assertEqual(result.code, INTERRUPTED, str(result))
+        told = ESCAPE.sub(b"", shown + result.err).decode()
+        self.assertNotRegex(told, r"[0-9][smh] left")
+        self.assertNotIn("for the rate budget", told)
+        self.assertRegex(told, r"interrupted; before that: 127\.0\.0\.1:[0-9]+ could not be reached")
+
+    def test_kv_purge_names_the_cause_too(self):
+        self.sluice("kv", "put", "--store", self.store, "--namespace", "p", "--create-namespace",
+                    "k", "v", "--metadata", '{"tag":"t"}')
+        run = self.start("kv", "purge", "--store", self.store, "--namespace", "p", "k", "--zone",
+                         self.zone, "--yes", "--deadline", "6s", env=self.away)
+        result = run.end()
+        self.assertEqual(result.code, 6, str(result))
+        self.assertIn("before that: 127.0.0.1", result.complaint)
+
+
 class Pace(Purges):
     zones = ("example.com=free", "example.org")
 
@@ -343,6 +405,14 @@ class KvPurge(Purges):
         self.assertEqual((found["done"], found["tags"]["purged"], found["tags"]["left"]),
                          (10, len(expected), 0))
         self.assertEqual(found["tags"]["requests"], 1)
+
+    def test_a_hundred_tags_a_call(self):
+        self.fake.fill("pages", [Entry(f"{i:03}", "x", json.dumps({"tags": [f"t{i}", f"u{i}"]}))
+                                 for i in range(125)])
+        result = self.kv_purge("--all-keys", "--yes", "--json")
+        # With the 25 of the 30 pages that are there already.
+        self.assertEqual((result.json()["tags"]["purged"], self.calls()), (275, 3))
+        self.assertEqual(len(set(self.purged())), 275)
 
     def test_the_field_can_be_named(self):
         result = self.kv_purge("--prefix", "page:00", "--tags-from", "other.labels", "--yes")
@@ -442,6 +512,25 @@ class KvPurge(Purges):
                     # The same again, without --resume, does not know of the tags: it says so.
                     anew = self.kv_purge("--all-keys", "--yes")
                     self.assertIn("did not finish: `sluice jobs resume", anew.complaint)
+
+    def test_jobs_tells_of_tags_that_wait(self):
+        self.fake.faults(rates={"403": 100}, routes=["POST purge_cache"])
+        result = self.kv_purge("--all-keys", "--yes", code=UNAUTHORIZED)
+        # Two ways to go on, and which one to take.
+        self.assertRegex(result.complaint,
+                         r"Resuming the job purges 25 cache tags .* too\. Only if you do not resume "
+                         r"it: purge just them with: sluice purge tags --zone")
+        self.assertEqual([json.loads(line)["tags_left"] for line in
+                          self.sluice("jobs", "list", "--json").lines()], [25])
+        lines = self.sluice("jobs", "list").lines()
+        self.assertIn("TAGS LEFT", lines[0])
+        self.assertRegex(lines[1], r"unfinished +30 +30 +0 +25 ")
+        job = lines[1].split()[0]
+        self.assertRegex(self.sluice("jobs", "show", job).text, r"tags left +25 to purge")
+        self.refused("jobs", "remove", job, mentions="25 cache tags of deleted keys")
+        self.assertEqual(self.sluice("jobs", "show", job, "--json").json()["tags_left"], 25)
+        told = self.sluice("jobs", "remove", job, "--yes").complaint
+        self.assertIn("with 25 cache tags that it had still to purge", told)
 
     def test_tags_that_are_refused_are_told_and_resumed(self):
         self.fake.faults(fail_items=['"n3"'])

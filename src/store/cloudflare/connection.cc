@@ -192,7 +192,8 @@ WireStats Connection::wire_stats() const {
   return {.gate = gate_.stats(),
           .retries = retrier_.retries,
           .bytes_sent = client_.traffic().bytes_sent,
-          .bytes_received = client_.traffic().bytes_received};
+          .bytes_received = client_.traffic().bytes_received,
+          .trouble = retrier_.trouble()};
 }
 
 void Connection::learn_from(const http::Response& response) {

@@ -58,7 +58,8 @@ Result<Opened> open_postgres(const StoreUrl& url, const Environment& environment
     return WireStats{.gate = stats.gate,
                      .retries = stats.retries,
                      .bytes_sent = stats.traffic.sent,
-                     .bytes_received = stats.traffic.received};
+                     .bytes_received = stats.traffic.received,
+                     .trouble = stats.trouble};
   };
   opened.backend = std::make_unique<pg::PostgresBackend>(std::move(core));
   return opened;

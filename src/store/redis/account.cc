@@ -18,7 +18,8 @@ WireStats Account::wire_stats() const {
   return {.gate = gate_.stats(),
           .retries = retrier_.retries,
           .bytes_sent = client_.traffic().bytes_sent,
-          .bytes_received = client_.traffic().bytes_received};
+          .bytes_received = client_.traffic().bytes_received,
+          .trouble = retrier_.trouble()};
 }
 
 Error Account::no_such_namespace(std::string_view id) const {
