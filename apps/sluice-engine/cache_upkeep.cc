@@ -155,16 +155,21 @@ Result<> repair(Session& session) {
   object["kept"] = repaired->kept;
   object["dropped"] = repaired->dropped;
   object["rebuilt"] = repaired->rebuilt;
-  // Of what is on a damaged page nobody knows how many entries it held.
-  if (repaired->rebuilt) object["unreadable"] = "unknown";
+  // What the totals say beyond what was seen; if they are lost, nobody knows.
+  if (repaired->rebuilt && repaired->unreadable) object["unreadable"] = *repaired->unreadable;
+  if (repaired->rebuilt && !repaired->unreadable) object["unreadable"] = "unknown";
+  if (repaired->limits_lost) object["limits_lost"] = true;
   if (!repaired->saved_as.empty()) object["saved_as"] = printable(repaired->saved_as);
   std::string sentence = fmt::format("{} kept, {} dropped", entries_text(repaired->kept),
                                      format_count(repaired->dropped));
   if (repaired->rebuilt) {
     sentence += fmt::format(
-        ", and an unknown number could not be read; the database was made anew, and the damaged "
-        "one is {}",
+        ", and {} could not be read; the database was made anew, and the damaged one is {}",
+        repaired->unreadable ? format_count(*repaired->unreadable) : "an unknown number",
         printable(repaired->saved_as));
+  }
+  if (repaired->limits_lost) {
+    sentence += "; the limits are lost, so set them with `sluice cache limit`";
   }
   return answer(session, object, sentence);
 }

@@ -79,11 +79,15 @@ struct Verified {
 
 // What `repair` did.
 struct Repaired {
-  std::uint64_t kept = 0;  // entries, all of them intact
-  std::uint64_t dropped =
-      0;  // entries that were read and were damaged; the unreadable cannot be counted
-  bool rebuilt = false;  // the database was damaged, and made anew
-  std::string saved_as;  // then: what the damaged one was renamed to
+  std::uint64_t kept = 0;     // entries, all of them intact
+  std::uint64_t dropped = 0;  // entries that were seen, and were damaged
+  bool rebuilt = false;       // the database was damaged, and made anew
+  // Then:
+  std::string saved_as;  // what the damaged one was renamed to
+  // Entries of which nothing could be read; nothing: their number was lost with them.
+  std::optional<std::uint64_t> unreadable;
+  // The limits could not be read. They are those that it was opened with, or what was kept.
+  bool limits_lost = false;
 };
 
 // One namespace. Many processes may have it open, and each sees what the others have written as
