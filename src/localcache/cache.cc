@@ -221,12 +221,15 @@ Result<bool> Cache::erase(std::string_view key) {
   if (auto checked = check_writable(open); !checked) return std::unexpected(checked.error());
   if (auto checked = check_key(key); !checked) return std::unexpected(checked.error());
   bool existed = false;
-  auto done = in_steps(open, [&](Change& change) -> Result<bool> {
-    auto erased = change.erase(key);
-    if (!erased) return erased;
-    existed = *erased;
-    return true;
-  });
+  auto done = in_steps(
+      open,
+      [&](Change& change) -> Result<bool> {
+        auto erased = change.erase(key);
+        if (!erased) return erased;
+        existed = *erased;
+        return true;
+      },
+      Purpose::free);
   if (!done) return std::unexpected(done.error());
   return existed;
 }
@@ -238,22 +241,31 @@ Result<std::uint64_t> Cache::erase_all(const Selector& selector) {
   if (auto checked = check_writable(open); !checked) return std::unexpected(checked.error());
   std::uint64_t count = 0;
   std::optional<std::string> after;
-  auto done = in_steps(open, [&](Change& change) -> Result<bool> {
-    std::vector<Row> rows;
-    std::size_t seen = 0;
-    auto listed = open.table->each(selector, after ? &*after : nullptr, kStep, [&](Row row) {
-      ++seen;
-      after = row.key;
-      if (!selector.matches || selector.matches(row.key)) rows.push_back(std::move(row));
-      return true;
-    });
-    if (!listed) return std::unexpected(listed.error());
-    for (const Row& row : rows) {
-      if (auto erased = change.erase(row); !erased) return std::unexpected(erased.error());
-      ++count;
-    }
-    return seen < kStep;
-  });
+  auto done = in_steps(
+      open,
+      [&](Change& change) -> Result<bool> {
+        std::vector<Row> rows;
+        std::size_t seen = 0;
+        std::string last;
+        const std::size_t most = open.step(kStep);
+        auto listed =
+            open.table->each(selector, after ? &*after : nullptr, most, [&](const Row& row) {
+              ++seen;
+              last = row.key;
+              if (!selector.matches || selector.matches(row.key)) rows.push_back(row);
+              return true;
+            });
+        if (!listed) return std::unexpected(listed.error());
+        for (const Row& row : rows) {
+          if (auto erased = change.erase(row); !erased) return std::unexpected(erased.error());
+        }
+        change.when_committed([&, erased = rows.size(), last = std::move(last)] {
+          count += erased;
+          after = last;
+        });
+        return seen < most;
+      },
+      Purpose::free);
   if (!done) return std::unexpected(done.error());
   return count;
 }
@@ -378,11 +390,14 @@ Result<> Cache::set_limits(const Limits& limits) {
     return fail(ErrorCode::invalid_argument,
                 "a cache of 0 bytes holds nothing. Name a size, or clear it.");
   }
-  return in_steps(open, [&](Change& change) -> Result<bool> {
-    const auto holds = change.shrink(limits, kMostEvicted);
-    if (holds && *holds) change.totals().limits = limits;
-    return holds;
-  });
+  return in_steps(
+      open,
+      [&](Change& change) -> Result<bool> {
+        const auto holds = change.shrink(limits, open.step(kMostEvicted));
+        if (holds && *holds) change.totals().limits = limits;
+        return holds;
+      },
+      Purpose::free);
 }
 
 }  // namespace sluice::localcache

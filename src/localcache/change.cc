@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "localcache/reserve.h"
+
 namespace sluice::localcache {
 
 namespace {
@@ -279,6 +281,12 @@ Result<std::uint64_t> Change::erase_expired(std::size_t most) {
   return most;
 }
 
+Result<> Change::clear() {
+  expired_ = evicted_ = 0;
+  totals_ = Totals{.limits = totals_.limits};
+  return open_->database->run("DELETE FROM entry; DELETE FROM tag");
+}
+
 Result<std::uint64_t> Change::fold(std::size_t most, std::size_t places) {
   std::uint64_t folded = 0;
   if (open_->statistics == nullptr) return folded;
@@ -316,21 +324,66 @@ Result<> Change::commit() {
     }
   }
   open_->written = true;
+  for (const auto& then : then_) then();
   open_->count(Counter::evicted, evicted_);
   open_->count(Counter::expired, expired_);
   return {};
 }
 
-Result<> in_steps(OpenCache& open, const std::function<Result<bool>(Change&)>& step) {
+namespace {
+
+Result<bool> one_step(OpenCache& open, const std::function<Result<bool>(Change&)>& step) {
+  auto change = Change::begin(open);
+  if (!change) return std::unexpected(change.error());
+  auto done = step(*change);
+  if (!done) return done;
+  if (auto committed = change->commit(); !committed) return std::unexpected(committed.error());
+  return done;
+}
+
+// Moves the log into the database, so that what comes next is written over it. What fails is seen
+// by what comes next.
+void reuse_log(OpenCache& open) {
+  static_cast<void>(open.database->run("PRAGMA wal_checkpoint(RESTART)"));
+}
+
+// False: there is no more to be had.
+bool find_room(OpenCache& open) {
+  if (open.room == OpenCache::Room::usual) {
+    open.room = OpenCache::Room::log;
+  } else if (open.room == OpenCache::Room::log && release_reserve(open.location)) {
+    open.room = OpenCache::Room::reserve;
+  } else {
+    return false;
+  }
+  reuse_log(open);
+  return true;
+}
+
+// Gives back what was needed on a full disk, for the next time.
+void restore_room(OpenCache& open) {
+  if (open.room == OpenCache::Room::reserve) {
+    static_cast<void>(open.database->run("PRAGMA wal_checkpoint(TRUNCATE)"));
+    keep_reserve(open.location);
+  }
+  open.room = OpenCache::Room::usual;
+}
+
+}  // namespace
+
+Result<> in_steps(OpenCache& open, const std::function<Result<bool>(Change&)>& step,
+                  Purpose purpose) {
   for (;;) {
-    auto change = Change::begin(open);
-    if (!change) return std::unexpected(open.explain(change.error()));
-    const auto done = step(*change);
-    if (!done) return std::unexpected(open.explain(done.error()));
-    if (auto committed = change->commit(); !committed) {
-      return std::unexpected(open.explain(committed.error()));
+    const auto done = one_step(open, step);
+    if (!done && done.error().code == ErrorCode::no_space && purpose == Purpose::free &&
+        find_room(open)) {
+      continue;
     }
-    if (*done) return {};
+    if (done && !*done && open.room != OpenCache::Room::usual) reuse_log(open);
+    if (done && !*done) continue;
+    restore_room(open);
+    if (!done) return std::unexpected(open.explain(done.error()));
+    return {};
   }
 }
 

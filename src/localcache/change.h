@@ -55,12 +55,16 @@ class Change {
   Result<bool> shrink(const Limits& limits, std::size_t most);
   // Deletes what has expired, `most` at most. Returns how many that were.
   Result<std::uint64_t> erase_expired(std::size_t most);
+  // Deletes everything but the limits.
+  Result<> clear();
   // Folds pending hits into the rows that they belong to. Returns how many rows that were.
   Result<std::uint64_t> fold(std::size_t most, std::size_t places);
 
   [[nodiscard]] Totals& totals() { return totals_; }
   [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
 
+  // Calls `then` when it is committed: what is done with it must not be believed before.
+  void when_committed(std::function<void()> then) { then_.push_back(std::move(then)); }
   Result<> commit();
 
  private:
@@ -91,14 +95,25 @@ class Change {
   std::uint64_t expired_ = 0;
   std::vector<NewValueFile> new_files_;
   std::vector<std::string> old_files_;
+  std::vector<std::function<void()>> then_;
 };
 
 // How many entries one transaction evicts: it keeps everybody's waits short. A value that needs
 // more room makes it in several.
 inline constexpr std::size_t kMostEvicted = 256;
 
-// Runs `step` in one transaction after the other, until it says that it is done. Errors are
-// explained.
-Result<> in_steps(OpenCache& open, const std::function<Result<bool>(Change&)>& step);
+// What a change is for.
+enum class Purpose : std::uint8_t {
+  store,
+  // Something goes. That must work on a full disk, too, where SQLite has no room to write down what
+  // it deletes: then the log is written anew from its beginning, transactions are small
+  // (OpenCache::step), and at last the reserve is used.
+  free,
+};
+
+// Runs `step` in one transaction after the other, until it says that it is done. It may be run
+// again for a transaction that was not committed: see Change::when_committed. Errors are explained.
+Result<> in_steps(OpenCache& open, const std::function<Result<bool>(Change&)>& step,
+                  Purpose purpose = Purpose::store);
 
 }  // namespace sluice::localcache

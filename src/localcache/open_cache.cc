@@ -9,6 +9,7 @@
 #include <ctime>
 #include <thread>
 
+#include "localcache/reserve.h"
 #include "localcache/schema.h"
 #include "sqlite/format.h"
 
@@ -177,6 +178,7 @@ Result<std::unique_ptr<OpenCache>> open_cache(const Location& location,
   open->database = std::make_unique<sqlite::Database>(std::move(*database));
   open->table.emplace(*open->database);
   open_statistics(*open);
+  if (open->made) keep_reserve(location);
   return open;
 }
 
