@@ -28,6 +28,12 @@ Result<> answer(const Session& session, const json::object& object, std::string_
   return {};
 }
 
+// What is said where there is nothing to be done.
+std::string none(const Session& session) {
+  return fmt::format("there is no cache namespace {}; nothing was changed",
+                     printable(session.location().name));
+}
+
 json::object named(const Session& session) {
   return {{"namespace", printable(session.location().name)}};
 }
@@ -74,7 +80,7 @@ Result<> gc(Session& session) {
     return answer(session, object,
                   fmt::format("{} would go; nothing was changed", entries_text(expired)));
   }
-  const auto cache = session.open(Access::write);
+  const auto cache = session.open(Access::change);
   if (!cache) return std::unexpected(cache.error());
   const auto collected = (*cache)->gc();
   if (!collected) return std::unexpected(collected.error());
@@ -83,6 +89,7 @@ Result<> gc(Session& session) {
   object["evicted"] = collected->evicted;
   object["orphans"] = collected->orphans;
   object["freed_bytes"] = collected->freed_bytes;
+  if (!(*cache)->exists()) return answer(session, object, none(session));
   return answer(
       session, object,
       fmt::format("{} had expired, {} evicted, {} files of killed processes removed, {} "
@@ -191,16 +198,22 @@ Result<> clear(Context& context, Session& session) {
                                 "nothing was changed",
                                 entries_text(size->entries), where));
     }
+    if (!(*cache)->exists()) {
+      json::object object = named(session);
+      object["deleted"] = 0;
+      return answer(session, object, none(session));
+    }
     const auto sure = session.engine().confirm(
         fmt::format("Delete {} from the cache namespace {}?", entries_text(size->entries), where));
     if (!sure) return sure;
   }
-  const auto cache = session.open(Access::write);
+  const auto cache = session.open(Access::change);
   if (!cache) return std::unexpected(cache.error());
   const auto entries = (*cache)->clear();
   if (!entries) return std::unexpected(entries.error());
   json::object object = named(session);
   object["deleted"] = *entries;
+  if (!(*cache)->exists()) return answer(session, object, none(session));
   return answer(
       session, object,
       fmt::format("deleted {} from the cache namespace {}", entries_text(*entries), where));

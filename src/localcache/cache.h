@@ -25,6 +25,9 @@ enum class Access : std::uint8_t {
   read,
   // The namespace is made if need be.
   write,
+  // For deleting: what `write` can do, but nothing is made. A namespace that does not exist is an
+  // empty one.
+  change,
 };
 
 // What survives a power cut. A killed process harms nothing in any of them.
@@ -120,10 +123,13 @@ class Cache {
   // The entry, or nothing. Opens no write transaction.
   Result<std::optional<Entry>> get(std::string_view key, const GetOptions& options = {});
 
-  // Stores a value, in place of the one that is there.
+  // Stores a value, in place of the one that is there. One that is refused because it is
+  // `too_large` still ends the one before: that is outdated, and is deleted. After any other error
+  // the value before it is there.
   Result<> set(std::string_view key, std::string_view value, const SetOptions& options = {});
   // The same with a value that comes in pieces: `next` gives one a call, and an empty one at the
-  // end. Nothing is changed unless all of it came. `size_hint`: its size, if that is known.
+  // end. Nothing is changed unless all of it came, or it is too large. `size_hint`: its size, if
+  // that is known.
   using Pieces = std::function<Result<std::string_view>()>;
   Result<> set_from(std::string_view key, const Pieces& next, const SetOptions& options = {},
                     std::optional<std::uint64_t> size_hint = std::nullopt);
@@ -163,6 +169,8 @@ class Cache {
   static Result<Repaired> repair(const Location& location, const OpenOptions& options = {});
 
   [[nodiscard]] const Location& location() const;
+  // False: the namespace does not exist, and was not opened to be made.
+  [[nodiscard]] bool exists() const;
   // By the clock that it was opened with.
   [[nodiscard]] TimePoint now() const;
   // The mapped statistics; null if they cannot be had (a read-only folder, or no namespace).

@@ -121,6 +121,25 @@ TEST_F(CacheTest, ReadingMakesNothing) {
   EXPECT_FALSE(std::filesystem::exists(location_.root));
 }
 
+TEST_F(CacheTest, DeletingMakesNothing) {
+  options_.access = Access::change;
+  Cache cache = open();
+  EXPECT_FALSE(cache.exists());
+  EXPECT_FALSE(*cache.erase("a"));
+  EXPECT_EQ(*cache.erase_all({.prefix = "a"}), 0);
+  EXPECT_EQ(cache.gc()->expired, 0);
+  EXPECT_EQ(*cache.clear(), 0);
+  EXPECT_EQ(cache.set("a", "1").error().code, ErrorCode::not_found);
+  EXPECT_EQ(cache.set_limits({}).error().code, ErrorCode::not_found);
+  EXPECT_FALSE(std::filesystem::exists(location_.root));
+  options_.access = Access::write;
+  ASSERT_TRUE(open().set("a", "1"));
+  options_.access = Access::change;
+  Cache there = open();
+  EXPECT_TRUE(there.exists());
+  EXPECT_TRUE(*there.erase("a"));
+}
+
 TEST_F(CacheTest, LargeValuesAreFiles) {
   Cache cache = open();
   const std::string large = random_bytes(kLargestInline + 1, 1);
@@ -400,6 +419,33 @@ TEST_F(CacheTest, HitsAreFoldedIn) {
   EXPECT_EQ((*cache.get("b"))->info.hits, 0);
 }
 
+// Each write looks for some, in places of its own, so that together they look everywhere.
+TEST_F(CacheTest, SetsFoldHitsIn) {
+  Cache cache = open();
+  constexpr std::uint64_t kRead = 20;
+  for (std::uint64_t i = 0; i < kRead; ++i) ASSERT_TRUE(cache.set(std::to_string(i), "1"));
+  for (std::uint64_t i = 0; i < kRead; ++i) {
+    for (int times = 0; times < 3; ++times) get(cache, std::to_string(i));
+  }
+  std::uint64_t hits = 0;
+  const auto folded = [&] {
+    hits = 0;
+    const auto listed = cache.list({}, [&](const EntryInfo& info) {
+      hits += info.hits;
+      return true;
+    });
+    EXPECT_TRUE(listed);
+    return hits;
+  };
+  EXPECT_EQ(folded(), 0);
+  for (std::uint64_t i = 0; i < 2 * Statistics::hit_places / 64; ++i) {
+    const std::uint64_t before = hits;
+    ASSERT_TRUE(cache.set("another", "1"));
+    EXPECT_LE(folded() - before, 4 * 3) << "a bounded number each";
+  }
+  EXPECT_EQ(hits, kRead * 3);
+}
+
 TEST_F(CacheTest, ClearsAllButTheLimits) {
   Cache cache = open();
   ASSERT_TRUE(cache.set_limits({.max_bytes = 12'345'678}));
@@ -414,6 +460,45 @@ TEST_F(CacheTest, ClearsAllButTheLimits) {
   EXPECT_LT(size->disk_bytes, 200'000);
   EXPECT_EQ(size->limits.max_bytes, 12'345'678);
   EXPECT_TRUE(value_files().empty());
+  expect_clean(cache);
+}
+
+// Whoever asks next must not take the value before it for the newest.
+TEST_F(CacheTest, AValueThatIsRefusedForItsSizeEndsTheOneBefore) {
+  options_.limits = {.max_bytes = 200'000};
+  Cache cache = open();
+  const std::string large = random_bytes(200'000, 1);
+  const std::vector<std::function<Result<>()>> ways = {
+      [&] { return cache.set("key", large); },
+      [&] { return cache.set_from("key", [&] { return Result<std::string_view>(large); }); },
+      [&] {
+        return cache.set_from(
+            "key", [] { return Result<std::string_view>(""); }, {}, 3'000'000'000);
+      },
+      [&]() -> Result<> {
+        const std::vector<Operation> steps = {
+            {.kind = Operation::Kind::set, .key = "key", .value = large},
+            {.kind = Operation::Kind::get, .key = "key"},
+            {.kind = Operation::Kind::get, .key = "other"}};
+        const auto answers = cache.batch(steps);
+        EXPECT_FALSE(answers->at(1).found);
+        EXPECT_TRUE(answers->at(2).found);
+        return answers->at(0).done;
+      }};
+  ASSERT_TRUE(cache.set("other", "1"));
+  for (const auto& way : ways) {
+    for (const bool is_there : {true, false}) {
+      if (is_there) ASSERT_TRUE(cache.set("key", "before"));
+      const auto set = way();
+      ASSERT_FALSE(set);
+      EXPECT_EQ(set.error().code, ErrorCode::too_large);
+      EXPECT_EQ(set.error().message.find("The value before it was deleted") != std::string::npos,
+                is_there)
+          << set.error().message;
+      EXPECT_EQ(get(cache, "key"), "(none)");
+    }
+  }
+  EXPECT_EQ(get(cache, "other"), "1");
   expect_clean(cache);
 }
 

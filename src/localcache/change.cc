@@ -73,6 +73,12 @@ Result<> check_options(const SetOptions& options) {
   return {};
 }
 
+Error refused(Error error, Result<bool> erased) {
+  if (!erased) return std::move(erased.error());
+  if (*erased) error.message += " The value before it was deleted, since it is outdated.";
+  return error;
+}
+
 Result<Content> prepare(OpenCache& open, std::string_view key, std::string_view value,
                         const Limits& limits) {
   if (!fits(key, value.size(), limits)) return std::unexpected(no_room(key, limits));

@@ -33,6 +33,16 @@ Result<Content> prepare(OpenCache& open, std::string_view key, const Cache::Piec
                         const Limits& limits, std::string& buffer);
 Result<> check_options(const SetOptions& options);
 
+// A value that is refused for its size tells that the one before it is outdated, which is deleted,
+// so that nobody takes it for the newest. The error to return: `error`, which says so if there was
+// one.
+Error refused(Error error, Result<bool> erased);
+
+// How many pending hits a write folds in, and in how many places it looks for them: it keeps one
+// call short.
+inline constexpr std::size_t kMostFolded = 4;
+inline constexpr std::size_t kFoldPlaces = 64;
+
 // Whether there was room for an entry.
 enum class Stored : std::uint8_t {
   yes,

@@ -93,8 +93,9 @@ Result<std::set<std::string>> named_files(OpenCache& open) {
 Result<Collected> Cache::gc() {
   OpenCache& open = *state_->open;
   const Timer timer(open, Timed::gc);
-  if (auto checked = check_writable(open); !checked) return std::unexpected(checked.error());
+  if (auto checked = check_changeable(open); !checked) return std::unexpected(checked.error());
   Collected collected;
+  if (!exists()) return collected;
   const std::uint64_t before =
       size_of(location().database()) + size_of(location().database() + "-wal");
   std::size_t places = 0;
@@ -141,8 +142,9 @@ Result<Collected> Cache::gc() {
 Result<std::uint64_t> Cache::clear() {
   OpenCache& open = *state_->open;
   const Timer timer(open, Timed::clear);
-  if (auto checked = check_writable(open); !checked) return std::unexpected(checked.error());
+  if (auto checked = check_changeable(open); !checked) return std::unexpected(checked.error());
   std::uint64_t count = 0;
+  if (!exists()) return count;
   auto done = in_steps(
       open,
       [&](Change& change) -> Result<bool> {

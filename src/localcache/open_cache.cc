@@ -156,11 +156,12 @@ Result<std::unique_ptr<OpenCache>> open_cache(const Location& location,
   if (options.limits.max_bytes == 0) {
     return fail(ErrorCode::invalid_argument, "a cache of 0 bytes holds nothing. Name a size.");
   }
-  const bool writes = options.access == Access::write;
+  const bool writes = options.access != Access::read;
   const bool is_there = exists(location.database());
   auto open = std::make_unique<OpenCache>();
   open->location = location;
   open->options = options;
+  if (options.access == Access::change && !is_there) return open;
   open->made = writes && !is_there;
   if (writes) {
     if (auto made = make_folders(location); !made) return std::unexpected(made.error());
@@ -233,10 +234,15 @@ bool is_still(const OpenCache& open) {
   return look_at(open.location) == open.moments;
 }
 
-Result<> check_writable(const OpenCache& open) {
-  if (open.table && open.options.access == Access::write) return {};
+Result<> check_changeable(const OpenCache& open) {
+  if (open.options.access != Access::read) return {};
   return fail(ErrorCode::invalid_argument, "the cache namespace {} is open for reading only.",
               open.location.name);
+}
+
+Result<> check_writable(const OpenCache& open) {
+  if (auto checked = check_changeable(open); !checked || open.table) return checked;
+  return fail(ErrorCode::not_found, "there is no cache namespace {}.", open.location.name);
 }
 
 Result<> check_key(std::string_view key) {

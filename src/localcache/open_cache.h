@@ -81,6 +81,8 @@ std::unique_ptr<OpenCache> open_still(const Location& location, const OpenOption
 bool is_still(const OpenCache& open);
 
 // Refuses what was opened for reading.
+Result<> check_changeable(const OpenCache& open);
+// Refuses that, and a namespace that does not exist.
 Result<> check_writable(const OpenCache& open);
 // Checks that a key can be one.
 Result<> check_key(std::string_view key);
