@@ -8,8 +8,8 @@
 #include <set>
 
 #include "localcache/change.h"
-#include "localcache/lock_file.h"
 #include "localcache/reserve.h"
+#include "localcache/ticket.h"
 
 namespace sluice::localcache {
 
