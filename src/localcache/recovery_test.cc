@@ -191,61 +191,6 @@ TEST_F(RecoveryTest, GcLeavesFilesThatAreNotTheCaches) {
   }
 }
 
-TEST_F(RecoveryTest, ForeignAndNewerDatabasesAreLeftAlone) {
-  fill(1);
-  run_sql("PRAGMA user_version = 99");
-  for (const auto access : {Access::read, Access::write}) {
-    options_.access = access;
-    EXPECT_EQ(Cache::open(location_, options_).error().code, ErrorCode::unsupported);
-  }
-  EXPECT_EQ(Cache::repair(location_, options_).error().code, ErrorCode::unsupported);
-  run_sql("PRAGMA user_version = 1; PRAGMA application_id = 7");
-  EXPECT_EQ(Cache::open(location_, options_).error().code, ErrorCode::invalid_argument);
-  EXPECT_EQ(Cache::repair(location_, options_).error().code, ErrorCode::invalid_argument);
-  run_sql("PRAGMA application_id = 0x534c4341");
-  options_.access = Access::read;
-  Cache cache = open();
-  EXPECT_EQ(get(cache, "key 0"), value(0));
-}
-
-// Without root's rights, so that the modes count.
-TEST_F(RecoveryTest, ReadsInAReadOnlyFolder) {
-  fill(12);
-  ASSERT_EQ(chmod(folder_.c_str(), 0755), 0);
-  const auto check = [&](int expected) {
-    return wait_for(run_child([&]() -> int {
-      if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) return 98;
-      auto cache = Cache::open(location_, {.access = Access::read});
-      if (!cache) return 97;
-      int found = 0;
-      for (int i = 0; i < 12; ++i) {
-        auto entry = cache->get(key(i));
-        if (!entry) return 96;
-        if (*entry && *(*entry)->value.rest() == value(i)) ++found;
-        const auto once = Cache::get_once(location_, key(i));
-        if (!once || once->has_value() != entry->has_value()) return 95;
-      }
-      return found == expected ? 0 : found + 1;
-    }));
-  };
-  const auto readable = [&] {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(location_.root)) {
-      chmod(entry.path().c_str(), entry.is_directory() ? 0555 : 0444);
-    }
-    chmod(location_.root.c_str(), 0555);
-  };
-  // With the log beside it, and without.
-  readable();
-  EXPECT_EQ(check(12), 0);
-  chmod(location_.folder().c_str(), 0755);
-  std::filesystem::remove(location_.database() + "-wal");
-  std::filesystem::remove(location_.database() + "-shm");
-  readable();
-  EXPECT_EQ(check(12), 0);
-  chmod(location_.folder().c_str(), 0755);
-  chmod(location_.values().c_str(), 0755);
-}
-
 TEST_F(RecoveryTest, OneReadSeesWhatWasWrittenBefore) {
   options_.now = nullptr;
   std::optional<Cache> cache = open();
