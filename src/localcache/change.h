@@ -10,28 +10,9 @@
 
 #include "base/error.h"
 #include "evict/gdsf.h"
-#include "localcache/open_cache.h"
+#include "localcache/prepare.h"
 
 namespace sluice::localcache {
-
-// A value that is ready to be stored.
-struct Content {
-  std::uint32_t form = 0;
-  std::uint64_t value_bytes = 0;
-  std::uint64_t stored_hash = 0;
-  std::string_view stored;           // unless it is in a file
-  std::optional<NewValueFile> file;  // published when the change is committed
-};
-
-// What it takes to be ready: small values are compressed into the codec's buffer, which the next
-// value overwrites; large ones are written to a file. `too_large` for what cannot be stored under
-// `limits`.
-Result<Content> prepare(OpenCache& open, std::string_view key, std::string_view value,
-                        const Limits& limits);
-// The same for a value that comes in pieces. `buffer` keeps a small one.
-Result<Content> prepare(OpenCache& open, std::string_view key, const Cache::Pieces& next,
-                        const Limits& limits, std::string& buffer);
-Result<> check_options(const SetOptions& options);
 
 // A value that is refused for its size tells that the one before it is outdated, which is deleted,
 // so that nobody takes it for the newest. The error to return: `error`, which says so if there was
