@@ -165,6 +165,7 @@ Result<> repair(Session& session) {
   // What the totals say beyond what was seen; if they are lost, nobody knows.
   if (repaired->rebuilt && repaired->unreadable) object["unreadable"] = *repaired->unreadable;
   if (repaired->rebuilt && !repaired->unreadable) object["unreadable"] = "unknown";
+  if (repaired->unsure > 0) object["unsure"] = repaired->unsure;
   if (repaired->limits_lost) object["limits_lost"] = true;
   if (!repaired->saved_as.empty()) object["saved_as"] = printable(repaired->saved_as);
   std::string sentence = fmt::format("{} kept, {} dropped", entries_text(repaired->kept),
@@ -174,6 +175,10 @@ Result<> repair(Session& session) {
         ", and {} could not be read; the database was made anew, and the damaged one is {}",
         repaired->unreadable ? format_count(*repaired->unreadable) : "an unknown number",
         printable(repaired->saved_as));
+  }
+  if (repaired->unsure > 0) {
+    sentence += fmt::format("; {} of those kept may have been deleted or replaced before",
+                            format_count(repaired->unsure));
   }
   if (repaired->limits_lost) {
     sentence += "; the limits are lost, so set them with `sluice cache limit`";

@@ -89,6 +89,9 @@ struct Repaired {
   std::string saved_as;  // what the damaged one was renamed to
   // Entries of which nothing could be read; nothing: their number was lost with them.
   std::optional<std::uint64_t> unreadable;
+  // Entries among those kept that may have been deleted or replaced before: nothing is left that
+  // tells.
+  std::uint64_t unsure = 0;
   // The limits could not be read. They are those that it was opened with, or what was kept.
   bool limits_lost = false;
 };

@@ -115,6 +115,21 @@ TEST_F(FullDiskTest, OneEntryIsDeleted) {
   });
 }
 
+TEST_F(FullDiskTest, TheIndexOfTheLogIsMadeAnew) {
+  check([this](Cache& cache, int) -> std::string {
+    {
+      const Cache closed = std::move(cache);
+    }
+    std::filesystem::remove(location_.database() + "-shm");
+    use_up();
+    options_.access = Access::change;
+    Cache again = open();
+    options_.access = Access::write;
+    const auto erased = again.erase(key(1));
+    return erased ? "" : erased.error().message;
+  });
+}
+
 TEST_F(FullDiskTest, ManyEntriesAreDeletedAndCounted) {
   check([](Cache& cache, int count) -> std::string {
     const auto erased = cache.erase_all({.prefix = "key 1"});

@@ -172,6 +172,12 @@ Result<std::unique_ptr<OpenCache>> open_cache(const Location& location,
 
   auto database = writes ? open_to_write(location, options, open->file_mode())
                          : open_to_read(location, options);
+  // Opening takes some room, too, if the files beside the database have gone.
+  if (!database && writes && database.error().code == ErrorCode::no_space &&
+      release_reserve(location)) {
+    database = open_to_write(location, options, open->file_mode());
+    open->room = OpenCache::Room::reserve;
+  }
   if (!database) {
     if (!writes && database.error().code == ErrorCode::not_found) return open;
     return std::unexpected(open->explain(std::move(database.error())));

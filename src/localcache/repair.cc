@@ -116,6 +116,7 @@ class Rebuild {
     Row copy = found.row;
     if (*same_id || copy.id < 1) copy.id = 0;
     if (auto inserted = target_.insert(copy, found.stored); !inserted) return inserted;
+    if (!found.sure) ++repaired_.unsure;
     ++totals_.entries;
     totals_.bytes += copy.bytes();
     totals_.file_bytes += copy.file_bytes;
@@ -254,6 +255,7 @@ Result<Repaired> Cache::repair(const Location& location, const OpenOptions& opti
   const auto totals = open.totals();
   if (!totals) return std::unexpected(totals.error());
   repaired.kept = totals->entries;
+  repaired.unsure = std::min(repaired.unsure, repaired.kept);
   std::uint64_t freed = 0;
   if (auto orphans = remove_orphans(open, freed); !orphans) {
     return std::unexpected(orphans.error());

@@ -197,11 +197,15 @@ TEST_F(RepairTest, WhatWasDeletedOrOverwrittenStaysSo) {
     for (const int i : live) EXPECT_EQ(get(cache, key(i)), newer(i));
   };
   for (const std::uint64_t page : {root, std::uint64_t{1}}) {
-    EXPECT_EQ(damaged({page}).kept, live.size()) << page;
+    const Repaired repaired = damaged({page});
+    EXPECT_EQ(repaired.kept, live.size()) << page;
+    EXPECT_EQ(repaired.unsure, 0) << page;
     expect_live();
   }
   // With both lost, nothing tells what was deleted; the newest of several still counts.
-  EXPECT_GE(damaged({1, root}).kept, live.size());
+  const Repaired repaired = damaged({1, root});
+  EXPECT_GE(repaired.kept, live.size());
+  EXPECT_EQ(repaired.unsure, repaired.kept) << "and that is said";
   expect_live();
 }
 

@@ -139,7 +139,7 @@ Result<std::optional<HolderRecord>> find_holder(int file, std::uint64_t end) {
         std::max<std::int64_t>((*held)->l_start - kTickets, static_cast<std::int64_t>(from)));
     // Somebody whose wait is over has all tickets before its own for a moment.
     if ((*held)->l_len == 1) {
-      const auto record = read_slot(file, ticket);
+      auto record = read_slot(file, ticket);
       if (record && !is_dead(*record)) return record;
     }
     ranges.emplace_back(ticket + 1, to);

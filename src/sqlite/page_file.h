@@ -20,8 +20,8 @@ namespace sluice::sqlite {
 // short, or hold any bytes.
 class PageFile {
  public:
-  // `page_size` is what the file was made with, a power of two from 512 to 65,536: its header may
-  // be lost. Fails with `io`, or `not_found`, never for what the file holds.
+  // `page_size`, a power of two from 512 to 65,536, is that of the file if its header is lost.
+  // Fails with `io`, or `not_found`, never for what the file holds.
   static Result<PageFile> open(const std::string& path, std::size_t page_size);
   PageFile(PageFile&& other) noexcept;
   PageFile& operator=(PageFile&&) = delete;

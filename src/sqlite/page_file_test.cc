@@ -156,6 +156,13 @@ TEST_F(PageFileTest, TheLogCountsAsFarAsItIsWholeAndCommitted) {
   EXPECT_EQ(read_copy(10, std::nullopt), 10);
 }
 
+TEST_F(PageFileTest, TheHeaderKnowsTheSizeOfAPage) {
+  run("PRAGMA wal_checkpoint(TRUNCATE)");
+  EXPECT_EQ(PageFile::open(path_, 8192)->page_size(), kPage);
+  std::ofstream(path_, std::ios::in | std::ios::out | std::ios::binary) << "no header any more";
+  EXPECT_EQ(PageFile::open(path_, 8192)->page_size(), 8192);
+}
+
 TEST_F(PageFileTest, KnowsTheFreePages) {
   run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) "
       "INSERT INTO t SELECT i, zeroblob(400), NULL FROM n; DELETE FROM t WHERE a > 20; "
