@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "localcache/cache_test.h"
+#include "sqlite/database.h"
 
 namespace sluice::localcache {
 namespace {
@@ -58,8 +59,19 @@ class FullDiskTest : public CacheFixture {
     use_up();
     return count;
   }
+  // As on a file system that several machines use.
+  void use_rollback_journal() {
+    {
+      open();
+    }
+    auto database = sqlite::Database::open(location_.database());
+    if (!database || !database->run("PRAGMA journal_mode=DELETE")) {
+      throw std::runtime_error("the journal cannot be changed");
+    }
+  }
   // What a command does on a namespace that has no room left; "" if all is well.
-  void check(const std::function<std::string(Cache& cache, int count)>& command) {
+  void check(const std::function<std::string(Cache& cache, int count)>& command,
+             bool with_journal = false) {
     std::string complaint;
     int report[2] = {};
     ASSERT_EQ(pipe(report), 0);
@@ -69,6 +81,7 @@ class FullDiskTest : public CacheFixture {
                                                                                                : 2;
       };
       try {
+        if (with_journal) use_rollback_journal();
         const int count = fill();
         if (count < 200) return say("only " + std::to_string(count) + " were stored");
         {
@@ -166,6 +179,26 @@ TEST_F(FullDiskTest, TheLimitIsLowered) {
     if (cache.size()->bytes > 500'000) return "it does not hold";
     return "";
   });
+}
+
+TEST_F(FullDiskTest, DeletesWithTheRollbackJournal) {
+  check(
+      [this](Cache& cache, int count) -> std::string {
+        const auto one = cache.erase(key(1));
+        if (!one) return one.error().message;
+        const auto many = cache.erase_all({.prefix = "key 2"});
+        if (!many) return many.error().message;
+        now_ += std::chrono::seconds(2);
+        const auto collected = cache.gc();
+        if (!collected) return collected.error().message;
+        const auto left = cache.size()->entries;
+        if (1 + *many + collected->expired + left != static_cast<std::uint64_t>(count)) {
+          return "a wrong number";
+        }
+        const auto cleared = cache.clear();
+        return cleared ? "" : cleared.error().message;
+      },
+      true);
 }
 
 TEST_F(FullDiskTest, EverythingIsCleared) {

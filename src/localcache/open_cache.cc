@@ -124,8 +124,9 @@ Error OpenCache::explain(Error error) const {
 Result<Descriptor> lock_users(const Location& location, RangeLock kind, bool make,
                               Milliseconds timeout) {
   const unsigned mode = location.for_group ? 0660 : 0600;
-  Descriptor file = make ? open_file(location.users(), O_RDWR | O_CREAT, mode)
-                         : open_file(location.users(), O_RDONLY);
+  // A pipe in its place is not waited for.
+  Descriptor file = make ? open_file(location.users(), O_RDWR | O_CREAT | O_NONBLOCK, mode)
+                         : open_file(location.users(), O_RDONLY | O_NONBLOCK);
   if (!file) {
     if (!make) return file;
     return std::unexpected(system_error(errno, fmt::format("make {}", location.users())));

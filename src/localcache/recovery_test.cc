@@ -154,6 +154,22 @@ TEST_F(RecoveryTest, AValueFileThatIsNoFileIsDamage) {
   }
 }
 
+TEST_F(RecoveryTest, APipeInThePlaceOfAFileIsNotWaitedFor) {
+  fill(1);
+  for (const std::string& path : {location_.users(), location_.reserve()}) {
+    std::filesystem::remove(path);
+    ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+    for (const auto access : {Access::read, Access::change, Access::write}) {
+      OpenOptions options = options_;
+      options.access = access;
+      auto cache = Cache::open(location_, options);
+      if (cache) EXPECT_EQ(get(*cache, key(0)), value(0));
+      if (cache && access != Access::read) EXPECT_TRUE(cache->gc());
+    }
+    std::filesystem::remove(path);
+  }
+}
+
 TEST_F(RecoveryTest, APrivateNamespaceThatOthersMayEnterIsMadePrivate) {
   fill(1);
   const std::vector<std::string> folders = {location_.folder(), location_.values(),
