@@ -50,10 +50,11 @@ bench: setup-test ## measure, check the bounds, write the table into bench/READM
 	@$(NINJA) -C build/release
 	@bench/run --write
 
-soak: setup-test ## delete and import for SECONDS (600) while a fifth of all requests fails
+soak: setup-test ## delete and import for SECONDS (600) while requests fail; the cache under kill -9, and with 2 GiB
 	@$(CONFIGURE)
-	@$(NINJA) -C build/release bin/sluice libexec/sluice/sluice-engine cloudflare-fake
+	@$(NINJA) -C build/release bin/sluice libexec/sluice/sluice-engine cloudflare-fake localcache_test
 	@scripts/soak $(or $(SECONDS),600)
+	@scripts/soak-cache
 
 docs: setup-test ## the API reference: build/docs/html/index.html
 	@mkdir -p build/docs

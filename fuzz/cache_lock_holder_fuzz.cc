@@ -1,7 +1,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "localcache/lock_file.h"
+#include "localcache/holder_record.h"
 #include "require.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -119,7 +119,7 @@ Result<std::uint64_t> run(Session& session, const Wanted& wanted) {
       if (!sure) return std::unexpected(sure.error());
     }
   }
-  const auto cache = session.open(Access::write);
+  const auto cache = session.open(Access::change);
   if (!cache) return std::unexpected(cache.error());
   return erase(**cache, wanted);
 }

@@ -89,7 +89,7 @@ Result<localcache::Cache*> Session::open(localcache::Access access) {
   auto cache = localcache::Cache::open(location_, options(access));
   if (!cache) return std::unexpected(cache.error());
   cache_.emplace(std::move(*cache));
-  writes_ = access == localcache::Access::write;
+  writes_ = access != localcache::Access::read;
   for (const std::string& notice : cache_->notices()) messages_.warn(notice);
   return &*cache_;
 }

@@ -28,6 +28,12 @@ Result<> answer(const Session& session, const json::object& object, std::string_
   return {};
 }
 
+// What is said where there is nothing to be done.
+std::string none(const Session& session) {
+  return fmt::format("there is no cache namespace {}; nothing was changed",
+                     printable(session.location().name));
+}
+
 json::object named(const Session& session) {
   return {{"namespace", printable(session.location().name)}};
 }
@@ -74,7 +80,7 @@ Result<> gc(Session& session) {
     return answer(session, object,
                   fmt::format("{} would go; nothing was changed", entries_text(expired)));
   }
-  const auto cache = session.open(Access::write);
+  const auto cache = session.open(Access::change);
   if (!cache) return std::unexpected(cache.error());
   const auto collected = (*cache)->gc();
   if (!collected) return std::unexpected(collected.error());
@@ -83,6 +89,7 @@ Result<> gc(Session& session) {
   object["evicted"] = collected->evicted;
   object["orphans"] = collected->orphans;
   object["freed_bytes"] = collected->freed_bytes;
+  if (!(*cache)->exists()) return answer(session, object, none(session));
   return answer(
       session, object,
       fmt::format("{} had expired, {} evicted, {} files of killed processes removed, {} "
@@ -155,16 +162,26 @@ Result<> repair(Session& session) {
   object["kept"] = repaired->kept;
   object["dropped"] = repaired->dropped;
   object["rebuilt"] = repaired->rebuilt;
-  // Of what is on a damaged page nobody knows how many entries it held.
-  if (repaired->rebuilt) object["unreadable"] = "unknown";
+  // What the totals say beyond what was seen; if they are lost, nobody knows.
+  if (repaired->rebuilt && repaired->unreadable) object["unreadable"] = *repaired->unreadable;
+  if (repaired->rebuilt && !repaired->unreadable) object["unreadable"] = "unknown";
+  if (repaired->unsure > 0) object["unsure"] = repaired->unsure;
+  if (repaired->limits_lost) object["limits_lost"] = true;
   if (!repaired->saved_as.empty()) object["saved_as"] = printable(repaired->saved_as);
   std::string sentence = fmt::format("{} kept, {} dropped", entries_text(repaired->kept),
                                      format_count(repaired->dropped));
   if (repaired->rebuilt) {
     sentence += fmt::format(
-        ", and an unknown number could not be read; the database was made anew, and the damaged "
-        "one is {}",
+        ", and {} could not be read; the database was made anew, and the damaged one is {}",
+        repaired->unreadable ? format_count(*repaired->unreadable) : "an unknown number",
         printable(repaired->saved_as));
+  }
+  if (repaired->unsure > 0) {
+    sentence += fmt::format("; {} of those kept may have been deleted or replaced before",
+                            format_count(repaired->unsure));
+  }
+  if (repaired->limits_lost) {
+    sentence += "; the limits are lost, so set them with `sluice cache limit`";
   }
   return answer(session, object, sentence);
 }
@@ -186,16 +203,22 @@ Result<> clear(Context& context, Session& session) {
                                 "nothing was changed",
                                 entries_text(size->entries), where));
     }
+    if (!(*cache)->exists()) {
+      json::object object = named(session);
+      object["deleted"] = 0;
+      return answer(session, object, none(session));
+    }
     const auto sure = session.engine().confirm(
         fmt::format("Delete {} from the cache namespace {}?", entries_text(size->entries), where));
     if (!sure) return sure;
   }
-  const auto cache = session.open(Access::write);
+  const auto cache = session.open(Access::change);
   if (!cache) return std::unexpected(cache.error());
   const auto entries = (*cache)->clear();
   if (!entries) return std::unexpected(entries.error());
   json::object object = named(session);
   object["deleted"] = *entries;
+  if (!(*cache)->exists()) return answer(session, object, none(session));
   return answer(
       session, object,
       fmt::format("deleted {} from the cache namespace {}", entries_text(*entries), where));

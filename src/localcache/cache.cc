@@ -8,25 +8,19 @@
 #include <utility>
 
 #include "localcache/change.h"
+#include "localcache/look_up.h"
 #include "localcache/open_cache.h"
 
 namespace sluice::localcache {
 
 namespace {
 
-// How many pending hits a write folds in, and in how many places it looks for them: it keeps one
-// call short.
-constexpr std::size_t kMostFolded = 4;
-constexpr std::size_t kFoldPlaces = 64;
 // Whoever needs more transactions than this to find room (others take it meanwhile) gets it in one.
 constexpr int kMostRounds = 1000;
 
 // What a process leaves in the log: whoever comes first reads all of it.
 constexpr off_t kLongestLog = off_t{512} << 10;
 constexpr std::chrono::milliseconds kBetweenSyncs{200};
-
-// How often a read looks again when the file of a value is gone: it was replaced meanwhile.
-constexpr int kMostLooks = 8;
 
 std::uint64_t file_size(const std::string& path) {
   struct stat status{};
@@ -75,6 +69,10 @@ const Location& Cache::location() const {
   return state_->open->location;
 }
 
+bool Cache::exists() const {
+  return state_->open->table.has_value();
+}
+
 TimePoint Cache::now() const {
   return from_milliseconds(state_->open->now());
 }
@@ -89,53 +87,6 @@ const std::vector<std::string>& Cache::notices() const {
 
 namespace {
 
-bool is_wanted(const Row& row, const GetOptions& options, std::int64_t now) {
-  if (!options.stale_ok && row.stale(now)) return false;
-  if (!options.max_age) return true;
-  // From the future: its age cannot be known.
-  return row.created <= now && now - row.created <= options.max_age->count();
-}
-
-Result<std::optional<Entry>> look_up(OpenCache& open, std::string_view key,
-                                     const GetOptions& options) {
-  if (!open.table) return std::nullopt;
-  const std::int64_t now = open.now();
-  std::string file;
-  for (int look = 0; look < kMostLooks; ++look) {
-    std::optional<Value> value;
-    bool wanted = false;
-    const auto row =
-        open.table->find(key, [&](const Row& found, std::string_view stored) -> Result<> {
-          wanted = is_wanted(found, options, now);
-          if (!wanted) return {};
-          auto read = read_value(open, found, stored);
-          if (!read) return std::unexpected(read.error());
-          value = std::move(*read);
-          return {};
-        });
-    if (!row) return std::unexpected(open.explain(row.error()));
-    if (!*row || !wanted) {
-      open.count(Counter::misses);
-      return std::nullopt;
-    }
-    if (value) {
-      const bool stale = (*row)->stale(now);
-      if (open.statistics != nullptr) {
-        open.statistics->add(stale ? Counter::stale_hits : Counter::hits);
-        open.statistics->hit(static_cast<std::uint64_t>((*row)->id), hit_check(key),
-                             from_milliseconds(now));
-      }
-      return Entry{(*row)->info(now), std::move(*value)};
-    }
-    // Twice the same name: it is not that somebody has just replaced it.
-    if ((*row)->file == std::exchange(file, (*row)->file)) break;
-  }
-  return std::unexpected(
-      open.explain(Error{ErrorCode::corrupt, Retry::never, std::nullopt,
-                         fmt::format("the value of {} is gone: there is no file {}.", quoted(key),
-                                     open.value_path(file))}));
-}
-
 Result<> store(OpenCache& open, std::string_view key, Content& content, const SetOptions& options) {
   int rounds = 0;
   return in_steps(open, [&](Change& change) -> Result<bool> {
@@ -147,6 +98,31 @@ Result<> store(OpenCache& open, std::string_view key, Content& content, const Se
     if (!stored) return std::unexpected(stored.error());
     return *stored == Stored::yes;
   });
+}
+
+Result<bool> erase_key(OpenCache& open, std::string_view key) {
+  bool existed = false;
+  auto done = in_steps(
+      open,
+      [&](Change& change) -> Result<bool> {
+        auto erased = change.erase(key);
+        if (!erased) return erased;
+        existed = *erased;
+        return true;
+      },
+      Purpose::free);
+  if (!done) return std::unexpected(done.error());
+  return existed;
+}
+
+Result<> store_or_refuse(OpenCache& open, std::string_view key, Result<Content> content,
+                         const SetOptions& options) {
+  Result<> stored =
+      content ? store(open, key, *content, options) : std::unexpected(std::move(content.error()));
+  if (!stored && stored.error().code == ErrorCode::too_large) {
+    return std::unexpected(refused(std::move(stored.error()), erase_key(open, key)));
+  }
+  return stored;
 }
 
 }  // namespace
@@ -189,9 +165,7 @@ Result<> Cache::set(std::string_view key, std::string_view value, const SetOptio
     if (!totals) return std::unexpected(open.explain(totals.error()));
     limits = totals->limits;
   }
-  auto content = prepare(open, key, value, limits);
-  if (!content) return std::unexpected(content.error());
-  return store(open, key, *content, options);
+  return store_or_refuse(open, key, prepare(open, key, value, limits), options);
 }
 
 Result<> Cache::set_from(std::string_view key, const Pieces& next, const SetOptions& options,
@@ -204,131 +178,62 @@ Result<> Cache::set_from(std::string_view key, const Pieces& next, const SetOpti
   const auto totals = open.totals();
   if (!totals) return std::unexpected(open.explain(totals.error()));
   if (size_hint && (*size_hint > totals->limits.max_bytes || *size_hint > kLargestValue)) {
-    return fail(ErrorCode::too_large,
-                "the value of {} has {} bytes, and the cache may have {} (a value 2 GiB). Raise "
-                "the limit with `sluice cache limit --max-size`.",
-                quoted(key), *size_hint, totals->limits.max_bytes);
+    return store_or_refuse(
+        open, key,
+        fail(ErrorCode::too_large,
+             "the value of {} has {} bytes, and the cache may have {} (a value 2 GiB). Raise "
+             "the limit with `sluice cache limit --max-size`.",
+             quoted(key), *size_hint, totals->limits.max_bytes),
+        options);
   }
   std::string buffer;
-  auto content = prepare(open, key, next, totals->limits, buffer);
-  if (!content) return std::unexpected(content.error());
-  return store(open, key, *content, options);
+  return store_or_refuse(open, key, prepare(open, key, next, totals->limits, buffer), options);
 }
 
 Result<bool> Cache::erase(std::string_view key) {
   OpenCache& open = *state_->open;
   const Timer timer(open, Timed::erase);
-  if (auto checked = check_writable(open); !checked) return std::unexpected(checked.error());
+  if (auto checked = check_changeable(open); !checked) return std::unexpected(checked.error());
   if (auto checked = check_key(key); !checked) return std::unexpected(checked.error());
-  bool existed = false;
-  auto done = in_steps(open, [&](Change& change) -> Result<bool> {
-    auto erased = change.erase(key);
-    if (!erased) return erased;
-    existed = *erased;
-    return true;
-  });
-  if (!done) return std::unexpected(done.error());
-  return existed;
+  if (!exists()) return false;
+  return erase_key(open, key);
 }
 
 Result<std::uint64_t> Cache::erase_all(const Selector& selector) {
   constexpr std::size_t kStep = 500;
   OpenCache& open = *state_->open;
   const Timer timer(open, Timed::erase);
-  if (auto checked = check_writable(open); !checked) return std::unexpected(checked.error());
+  if (auto checked = check_changeable(open); !checked) return std::unexpected(checked.error());
   std::uint64_t count = 0;
+  if (!exists()) return count;
   std::optional<std::string> after;
-  auto done = in_steps(open, [&](Change& change) -> Result<bool> {
-    std::vector<Row> rows;
-    std::size_t seen = 0;
-    auto listed = open.table->each(selector, after ? &*after : nullptr, kStep, [&](Row row) {
-      ++seen;
-      after = row.key;
-      if (!selector.matches || selector.matches(row.key)) rows.push_back(std::move(row));
-      return true;
-    });
-    if (!listed) return std::unexpected(listed.error());
-    for (const Row& row : rows) {
-      if (auto erased = change.erase(row); !erased) return std::unexpected(erased.error());
-      ++count;
-    }
-    return seen < kStep;
-  });
+  auto done = in_steps(
+      open,
+      [&](Change& change) -> Result<bool> {
+        std::vector<Row> rows;
+        std::size_t seen = 0;
+        std::string last;
+        const std::size_t most = open.step(kStep);
+        auto listed =
+            open.table->each(selector, after ? &*after : nullptr, most, [&](const Row& row) {
+              ++seen;
+              last = row.key;
+              if (!selector.matches || selector.matches(row.key)) rows.push_back(row);
+              return true;
+            });
+        if (!listed) return std::unexpected(listed.error());
+        for (const Row& row : rows) {
+          if (auto erased = change.erase(row); !erased) return std::unexpected(erased.error());
+        }
+        change.when_committed([&, erased = rows.size(), last = std::move(last)] {
+          count += erased;
+          after = last;
+        });
+        return seen < most;
+      },
+      Purpose::free);
   if (!done) return std::unexpected(done.error());
   return count;
-}
-
-Result<std::vector<Answer>> Cache::batch(std::span<const Operation> operations) {
-  OpenCache& open = *state_->open;
-  const Timer timer(open, Timed::batch);
-  if (auto checked = check_writable(open); !checked) return std::unexpected(checked.error());
-  const auto totals = open.totals();
-  if (!totals) return std::unexpected(open.explain(totals.error()));
-  // Files take long to write, and others wait for a transaction.
-  std::vector<std::optional<Content>> large(operations.size());
-  std::vector<Answer> answers(operations.size());
-  for (std::size_t i = 0; i < operations.size(); ++i) {
-    const Operation& operation = operations[i];
-    answers[i].done = check_key(operation.key);
-    if (operation.kind != Operation::Kind::set || !answers[i].done) continue;
-    answers[i].done = check_options(operation.options);
-    if (!answers[i].done || operation.value.size() <= kLargestInline) continue;
-    auto content = prepare(open, operation.key, operation.value, totals->limits);
-    if (!content && content.error().code != ErrorCode::too_large) {
-      return std::unexpected(content.error());
-    }
-    if (!content) {
-      answers[i].done = std::unexpected(content.error());
-    } else if (content->file) {
-      large[i].emplace(std::move(*content));
-    }
-  }
-
-  auto done = in_steps(open, [&](Change& change) -> Result<bool> {
-    const std::size_t sets = operations.size();
-    if (auto folded = change.fold(kMostFolded + sets, kFoldPlaces + sets); !folded) {
-      return std::unexpected(folded.error());
-    }
-    for (std::size_t i = 0; i < operations.size(); ++i) {
-      const Operation& operation = operations[i];
-      Answer& answer = answers[i];
-      if (!answer.done) continue;
-      if (operation.kind == Operation::Kind::get) {
-        auto entry = look_up(open, operation.key, {});
-        if (entry) {
-          answer.entry = std::move(*entry);
-          answer.found = answer.entry.has_value();
-        } else {
-          answer.done = std::unexpected(entry.error());
-        }
-      } else if (operation.kind == Operation::Kind::erase) {
-        const auto erased = change.erase(operation.key);
-        if (!erased) return std::unexpected(erased.error());
-        answer.found = *erased;
-      } else {
-        if (!large[i]) {
-          auto content = prepare(open, operation.key, operation.value, change.totals().limits);
-          if (!content && content.error().code != ErrorCode::too_large) {
-            return std::unexpected(content.error());
-          }
-          if (!content) {
-            answer.done = std::unexpected(content.error());
-            continue;
-          }
-          large[i].emplace(std::move(*content));
-        }
-        const auto stored = change.set(operation.key, *large[i], operation.options, SIZE_MAX);
-        large[i].reset();
-        if (!stored && stored.error().code != ErrorCode::too_large) {
-          return std::unexpected(stored.error());
-        }
-        if (!stored) answer.done = std::unexpected(stored.error());
-      }
-    }
-    return true;
-  });
-  if (!done) return std::unexpected(done.error());
-  return answers;
 }
 
 Result<> Cache::list(const Selector& selector, const std::function<bool(const EntryInfo&)>& each) {
@@ -378,11 +283,14 @@ Result<> Cache::set_limits(const Limits& limits) {
     return fail(ErrorCode::invalid_argument,
                 "a cache of 0 bytes holds nothing. Name a size, or clear it.");
   }
-  return in_steps(open, [&](Change& change) -> Result<bool> {
-    const auto holds = change.shrink(limits, kMostEvicted);
-    if (holds && *holds) change.totals().limits = limits;
-    return holds;
-  });
+  return in_steps(
+      open,
+      [&](Change& change) -> Result<bool> {
+        const auto holds = change.shrink(limits, open.step(kMostEvicted));
+        if (holds && *holds) change.totals().limits = limits;
+        return holds;
+      },
+      Purpose::free);
 }
 
 }  // namespace sluice::localcache

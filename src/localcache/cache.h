@@ -25,6 +25,9 @@ enum class Access : std::uint8_t {
   read,
   // The namespace is made if need be.
   write,
+  // For deleting: what `write` can do, but nothing is made. A namespace that does not exist is an
+  // empty one.
+  change,
 };
 
 // What survives a power cut. A killed process harms nothing in any of them.
@@ -79,11 +82,18 @@ struct Verified {
 
 // What `repair` did.
 struct Repaired {
-  std::uint64_t kept = 0;  // entries, all of them intact
-  std::uint64_t dropped =
-      0;  // entries that were read and were damaged; the unreadable cannot be counted
-  bool rebuilt = false;  // the database was damaged, and made anew
-  std::string saved_as;  // then: what the damaged one was renamed to
+  std::uint64_t kept = 0;     // entries, all of them intact
+  std::uint64_t dropped = 0;  // entries that were seen, and were damaged
+  bool rebuilt = false;       // the database was damaged, and made anew
+  // Then:
+  std::string saved_as;  // what the damaged one was renamed to
+  // Entries of which nothing could be read; nothing: their number was lost with them.
+  std::optional<std::uint64_t> unreadable;
+  // Entries among those kept that may have been deleted or replaced before: nothing is left that
+  // tells.
+  std::uint64_t unsure = 0;
+  // The limits could not be read. They are those that it was opened with, or what was kept.
+  bool limits_lost = false;
 };
 
 // One namespace. Many processes may have it open, and each sees what the others have written as
@@ -116,10 +126,13 @@ class Cache {
   // The entry, or nothing. Opens no write transaction.
   Result<std::optional<Entry>> get(std::string_view key, const GetOptions& options = {});
 
-  // Stores a value, in place of the one that is there.
+  // Stores a value, in place of the one that is there. One that is refused because it is
+  // `too_large` still ends the one before: that is outdated, and is deleted. After any other error
+  // the value before it is there.
   Result<> set(std::string_view key, std::string_view value, const SetOptions& options = {});
   // The same with a value that comes in pieces: `next` gives one a call, and an empty one at the
-  // end. Nothing is changed unless all of it came. `size_hint`: its size, if that is known.
+  // end. Nothing is changed unless all of it came, or it is too large. `size_hint`: its size, if
+  // that is known.
   using Pieces = std::function<Result<std::string_view>()>;
   Result<> set_from(std::string_view key, const Pieces& next, const SetOptions& options = {},
                     std::optional<std::uint64_t> size_hint = std::nullopt);
@@ -159,6 +172,8 @@ class Cache {
   static Result<Repaired> repair(const Location& location, const OpenOptions& options = {});
 
   [[nodiscard]] const Location& location() const;
+  // False: the namespace does not exist, and was not opened to be made.
+  [[nodiscard]] bool exists() const;
   // By the clock that it was opened with.
   [[nodiscard]] TimePoint now() const;
   // The mapped statistics; null if they cannot be had (a read-only folder, or no namespace).

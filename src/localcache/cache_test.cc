@@ -48,32 +48,6 @@ TEST_F(CacheTest, SeesWhatOthersWrote) {
   EXPECT_EQ(one.size()->bytes, two.size()->bytes);
 }
 
-TEST_F(CacheTest, KeysAndOptionsAreChecked) {
-  Cache cache = open();
-  EXPECT_TRUE(cache.set(std::string(kLongestKey, 'k'), "v"));
-  for (const std::string& key : {std::string(), std::string("a\0b", 3), std::string(4097, 'k')}) {
-    EXPECT_EQ(cache.set(key, "v").error().code, ErrorCode::invalid_argument);
-    EXPECT_EQ(cache.get(key).error().code, ErrorCode::invalid_argument);
-    EXPECT_EQ(cache.erase(key).error().code, ErrorCode::invalid_argument);
-  }
-  EXPECT_FALSE(cache.set("a", "v", {.ttl = milliseconds(0)}));
-  EXPECT_FALSE(cache.set("a", "v", {.tags = {""}}));
-  EXPECT_FALSE(cache.set("a", "v", {.tags = {std::string(257, 't')}}));
-  EXPECT_EQ(cache.size()->entries, 1);
-}
-
-TEST_F(CacheTest, NamesThatLeaveTheFolderAreRefused) {
-  for (const char* name : {"", ".", "..", "../x", "a/b", ".hidden", "a\nb"}) {
-    location_.name = name;
-    const auto cache = Cache::open(location_, options_);
-    ASSERT_FALSE(cache) << name;
-    EXPECT_EQ(cache.error().code, ErrorCode::invalid_argument);
-  }
-  location_.name = std::string(201, 'n');
-  EXPECT_FALSE(Cache::open(location_, options_));
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "x"));
-}
-
 TEST_F(CacheTest, NamespacesAreApart) {
   Cache one = open();
   location_.name = "me@example.org";
@@ -119,6 +93,25 @@ TEST_F(CacheTest, ReadingMakesNothing) {
   EXPECT_TRUE(cache.verify()->problems.empty());
   EXPECT_EQ(cache.set("a", "1").error().code, ErrorCode::invalid_argument);
   EXPECT_FALSE(std::filesystem::exists(location_.root));
+}
+
+TEST_F(CacheTest, DeletingMakesNothing) {
+  options_.access = Access::change;
+  Cache cache = open();
+  EXPECT_FALSE(cache.exists());
+  EXPECT_FALSE(*cache.erase("a"));
+  EXPECT_EQ(*cache.erase_all({.prefix = "a"}), 0);
+  EXPECT_EQ(cache.gc()->expired, 0);
+  EXPECT_EQ(*cache.clear(), 0);
+  EXPECT_EQ(cache.set("a", "1").error().code, ErrorCode::not_found);
+  EXPECT_EQ(cache.set_limits({}).error().code, ErrorCode::not_found);
+  EXPECT_FALSE(std::filesystem::exists(location_.root));
+  options_.access = Access::write;
+  ASSERT_TRUE(open().set("a", "1"));
+  options_.access = Access::change;
+  Cache there = open();
+  EXPECT_TRUE(there.exists());
+  EXPECT_TRUE(*there.erase("a"));
 }
 
 TEST_F(CacheTest, LargeValuesAreFiles) {
@@ -223,20 +216,6 @@ TEST_F(CacheTest, AgesAreBounded) {
   EXPECT_EQ(get(cache, "a", {.max_age = seconds(9)}), "(none)");
 }
 
-TEST_F(CacheTest, AClockThatJumpsBackMakesNothingLastLonger) {
-  Cache cache = open();
-  ASSERT_TRUE(cache.set("a", "1", {.ttl = minutes(5)}));
-  ASSERT_TRUE(cache.set("b", "2"));
-  now_ -= seconds(1);
-  EXPECT_EQ(get(cache, "a"), "1") << "clocks are corrected by less all the time";
-  now_ -= std::chrono::hours(1);
-  EXPECT_EQ(get(cache, "a"), "(none)") << "nobody knows how old it is";
-  EXPECT_EQ(get(cache, "b"), "2") << "it lasts for ever";
-  EXPECT_EQ(get(cache, "b", {.max_age = std::chrono::hours(2)}), "(none)");
-  ASSERT_TRUE(cache.set("a", "new", {.ttl = minutes(5)}));
-  EXPECT_EQ(get(cache, "a"), "new");
-}
-
 TEST_F(CacheTest, TagsDeleteTogether) {
   Cache cache = open();
   ASSERT_TRUE(cache.set("a", "1", {.tags = {"red", "blue", "red"}}));
@@ -310,96 +289,6 @@ TEST_F(CacheTest, ABatchIsDoneInOrder) {
   expect_clean(cache);
 }
 
-TEST_F(CacheTest, TheLimitHoldsAtEveryMoment) {
-  options_.limits = {.max_bytes = 100'000};
-  Cache cache = open();
-  EXPECT_EQ(cache.size()->limits, options_.limits);
-  std::mt19937 random(1);
-  for (int i = 0; i < 1000; ++i) {
-    const std::string key = "key " + std::to_string(i);
-    const std::string value = random_bytes(random() % 3000, random());
-    ASSERT_TRUE(cache.set(key, value));
-    ASSERT_LE(cache.size()->bytes, 100'000);
-    ASSERT_EQ(get(cache, key), value) << "what was just set is there";
-  }
-  EXPECT_GT(cache.size()->bytes, 90'000);
-  expect_clean(cache);
-  const auto set = cache.set("k", random_bytes(100'000, 1));
-  ASSERT_FALSE(set);
-  EXPECT_EQ(set.error().code, ErrorCode::too_large);
-  EXPECT_NE(set.error().message.find("--max-size"), std::string::npos);
-  ASSERT_TRUE(cache.set("k", random_bytes(99'999, 1)));
-  EXPECT_EQ(keys(cache), std::vector<std::string>{"k"}) << "it has the room to itself";
-  expect_clean(cache);
-}
-
-TEST_F(CacheTest, ALimitOfEntries) {
-  Cache cache = open();
-  ASSERT_TRUE(cache.set_limits({.max_bytes = 1'000'000, .max_entries = 3}));
-  for (int i = 0; i < 10; ++i) {
-    ASSERT_TRUE(cache.set(std::to_string(i), "v"));
-    ASSERT_LE(cache.size()->entries, 3);
-  }
-  ASSERT_TRUE(cache.set("9", "again"));
-  EXPECT_EQ(cache.size()->entries, 3);
-  EXPECT_EQ(get(cache, "9"), "again");
-}
-
-TEST_F(CacheTest, LoweringTheLimitEvicts) {
-  {
-    Cache cache = open();
-    for (int i = 0; i < 1000; ++i) ASSERT_TRUE(cache.set(std::to_string(i), std::string(97, 'v')));
-    ASSERT_TRUE(cache.set_limits({.max_bytes = 10'000}));
-    EXPECT_LE(cache.size()->bytes, 10'000);
-    EXPECT_GE(cache.size()->bytes, 9'800);
-    EXPECT_FALSE(cache.set_limits({.max_bytes = 0}));
-  }
-  Cache cache = open();
-  EXPECT_EQ(cache.size()->limits.max_bytes, 10'000) << "it is kept";
-  expect_clean(cache);
-}
-
-TEST_F(CacheTest, EvictsTheExpiredThenTheCheapAndLargeAndUnused) {
-  options_.limits = {.max_bytes = 10'000};
-  Cache cache = open();
-  const std::string kilobyte = random_bytes(990, 1);
-  ASSERT_TRUE(cache.set("expires", kilobyte, {.ttl = seconds(1), .cost = minutes(9)}));
-  ASSERT_TRUE(cache.set("costly", kilobyte, {.cost = minutes(1)}));
-  ASSERT_TRUE(cache.set("small", "v"));
-  ASSERT_TRUE(cache.set("read", kilobyte));
-  ASSERT_TRUE(cache.set("large", random_bytes(4000, 1)));
-  for (int i = 0; i < 30; ++i) EXPECT_EQ(get(cache, "read"), kilobyte);
-  ASSERT_TRUE(cache.set("x", random_bytes(2000, 3)));
-  now_ += seconds(2);
-  ASSERT_TRUE(cache.set("y", random_bytes(1500, 3)));
-  EXPECT_EQ(get(cache, "expires", {.stale_ok = true}), "(none)");
-  EXPECT_EQ(cache.size()->entries, 6);
-  ASSERT_TRUE(cache.set("z", random_bytes(2000, 3)));
-  EXPECT_EQ(get(cache, "large"), "(none)");
-  for (int i = 0; i < 50; ++i) ASSERT_TRUE(cache.set("new" + std::to_string(i), kilobyte));
-  EXPECT_EQ(get(cache, "costly"), kilobyte);
-  EXPECT_EQ(get(cache, "small"), "v");
-  EXPECT_EQ(get(cache, "read"), kilobyte) << "it was read often, though no write has seen that";
-  expect_clean(cache);
-}
-
-TEST_F(CacheTest, HitsAreFoldedIn) {
-  Cache cache = open();
-  ASSERT_TRUE(cache.set("a", "1"));
-  now_ += seconds(10);
-  for (int i = 0; i < 5; ++i) get(cache, "a");
-  EXPECT_EQ((*cache.get("a"))->info.hits, 0);
-  ASSERT_TRUE(cache.gc());
-  const auto entry = cache.get("a");
-  EXPECT_EQ((*entry)->info.hits, 6);
-  EXPECT_EQ((*entry)->info.used, now_);
-  // The hits of an entry are not those of the next one with its id.
-  ASSERT_TRUE(cache.erase("a"));
-  ASSERT_TRUE(cache.set("b", "2"));
-  ASSERT_TRUE(cache.gc());
-  EXPECT_EQ((*cache.get("b"))->info.hits, 0);
-}
-
 TEST_F(CacheTest, ClearsAllButTheLimits) {
   Cache cache = open();
   ASSERT_TRUE(cache.set_limits({.max_bytes = 12'345'678}));
@@ -466,19 +355,6 @@ TEST_F(CacheTest, SizesAreThoseOfAModel) {
     RC_ASSERT(keys(cache).size() == model.size());
     RC_ASSERT(cache.verify()->problem_count == 0U);
   });
-}
-
-TEST_F(CacheTest, RowsKeepTheirPlaceSoThatAFullCacheStaysCompact) {
-  options_.limits = {.max_bytes = 1'000'000};
-  Cache cache = open();
-  std::mt19937 random(1);
-  for (int i = 0; i < 10'000; ++i) {
-    ASSERT_TRUE(cache.set("key " + std::to_string(i), random_bytes(1000, random())));
-    if (i % 3 == 0) get(cache, "key " + std::to_string(random() % static_cast<unsigned>(i + 1)));
-  }
-  ASSERT_TRUE(cache.gc());
-  const auto size = cache.size();
-  EXPECT_LE(static_cast<double>(size->disk_bytes), 1.3 * static_cast<double>(size->bytes));
 }
 
 }  // namespace

@@ -5,106 +5,22 @@
 
 #include <algorithm>
 
+#include "localcache/reserve.h"
+
 namespace sluice::localcache {
 
 namespace {
-
-// Values up to this size are compressed in one piece.
-constexpr std::size_t kLargestWhole = std::size_t{1} << 20;
-
-Error no_room(std::string_view key, const Limits& limits) {
-  return Error{
-      ErrorCode::too_large, Retry::never, std::nullopt,
-      fmt::format("the entry {} is larger than the cache may be ({} bytes). Raise the limit "
-                  "with `sluice cache limit --max-size`.",
-                  quoted(key), limits.max_bytes)};
-}
-
-bool fits(std::string_view key, std::uint64_t value_bytes, const Limits& limits) {
-  return key.size() <= limits.max_bytes && value_bytes <= limits.max_bytes - key.size();
-}
 
 bool exceeds(std::uint64_t entries, std::uint64_t bytes, const Limits& limits) {
   return bytes > limits.max_bytes || (limits.max_entries > 0 && entries > limits.max_entries);
 }
 
-Content whole(OpenCache& open, std::string_view value) {
-  Content content{.value_bytes = value.size(), .stored = value};
-  if (const auto compressed = open.codec.compress(value)) {
-    content.form = Form::compressed;
-    content.stored = *compressed;
-  }
-  content.stored_hash = content_hash(content.stored);
-  return content;
-}
-
-Result<Content> in_file(OpenCache& open, const Cache::Pieces& next) {
-  auto file = NewValueFile::write(open.location.values(), open.file_mode(), next,
-                                  open.options.sync != Sync::off);
-  if (!file) return std::unexpected(file.error());
-  const ValueFileHeader& header = file->header();
-  return Content{.form = header.form,
-                 .value_bytes = header.value_bytes,
-                 .stored_hash = header.stored_hash,
-                 .file = std::move(*file)};
-}
-
 }  // namespace
 
-Result<> check_options(const SetOptions& options) {
-  if (options.ttl && options.ttl->count() <= 0) {
-    return fail(ErrorCode::invalid_argument,
-                "a time to live of {} ms is none. Name a longer one, or none at all.",
-                options.ttl->count());
-  }
-  if (options.tags.size() > kMostTags) {
-    return fail(ErrorCode::invalid_argument, "{} tags for an entry are too many; {} are the most.",
-                options.tags.size(), kMostTags);
-  }
-  for (const std::string& tag : options.tags) {
-    if (tag.empty() || tag.size() > kLongestTag || tag.find('\0') != std::string::npos) {
-      return fail(ErrorCode::invalid_argument,
-                  "the tag {} cannot be one: it needs 1 to {} bytes, none of them NUL.",
-                  quoted(tag), kLongestTag);
-    }
-  }
-  return {};
-}
-
-Result<Content> prepare(OpenCache& open, std::string_view key, std::string_view value,
-                        const Limits& limits) {
-  if (!fits(key, value.size(), limits)) return std::unexpected(no_room(key, limits));
-  if (value.size() <= kLargestWhole) {
-    Content content = whole(open, value);
-    if (content.stored.size() <= kLargestInline) return content;
-  }
-  bool given = false;
-  return in_file(open, [&]() -> Result<std::string_view> {
-    return std::exchange(given, true) ? std::string_view() : value;
-  });
-}
-
-Result<Content> prepare(OpenCache& open, std::string_view key, const Cache::Pieces& next,
-                        const Limits& limits, std::string& buffer) {
-  buffer.clear();
-  bool ended = false;
-  while (!ended && buffer.size() <= kLargestWhole) {
-    const auto piece = next();
-    if (!piece) return std::unexpected(piece.error());
-    ended = piece->empty();
-    buffer += *piece;
-    if (!fits(key, buffer.size(), limits)) return std::unexpected(no_room(key, limits));
-  }
-  if (ended) return prepare(open, key, std::string_view(buffer), limits);
-  bool given = false;
-  std::uint64_t bytes = buffer.size();
-  return in_file(open, [&]() -> Result<std::string_view> {
-    if (!std::exchange(given, true)) return std::string_view(buffer);
-    auto piece = next();
-    if (piece) bytes += piece->size();
-    if (!fits(key, bytes, limits)) return std::unexpected(no_room(key, limits));
-    return piece;
-  });
+Error refused(Error error, Result<bool> erased) {
+  if (!erased) return std::move(erased.error());
+  if (*erased) error.message += " The value before it was deleted, since it is outdated.";
+  return error;
 }
 
 Result<Change> Change::begin(OpenCache& open) {
@@ -279,6 +195,12 @@ Result<std::uint64_t> Change::erase_expired(std::size_t most) {
   return most;
 }
 
+Result<> Change::clear() {
+  expired_ = evicted_ = 0;
+  totals_ = Totals{.limits = totals_.limits};
+  return open_->database->run("DELETE FROM entry; DELETE FROM tag");
+}
+
 Result<std::uint64_t> Change::fold(std::size_t most, std::size_t places) {
   std::uint64_t folded = 0;
   if (open_->statistics == nullptr) return folded;
@@ -316,21 +238,66 @@ Result<> Change::commit() {
     }
   }
   open_->written = true;
+  for (const auto& then : then_) then();
   open_->count(Counter::evicted, evicted_);
   open_->count(Counter::expired, expired_);
   return {};
 }
 
-Result<> in_steps(OpenCache& open, const std::function<Result<bool>(Change&)>& step) {
+namespace {
+
+Result<bool> one_step(OpenCache& open, const std::function<Result<bool>(Change&)>& step) {
+  auto change = Change::begin(open);
+  if (!change) return std::unexpected(change.error());
+  auto done = step(*change);
+  if (!done) return done;
+  if (auto committed = change->commit(); !committed) return std::unexpected(committed.error());
+  return done;
+}
+
+// Moves the log into the database, so that what comes next is written over it. What fails is seen
+// by what comes next.
+void reuse_log(OpenCache& open) {
+  static_cast<void>(open.database->run("PRAGMA wal_checkpoint(PASSIVE)"));
+}
+
+// False: there is no more to be had.
+bool find_room(OpenCache& open) {
+  if (open.room == OpenCache::Room::usual) {
+    open.room = OpenCache::Room::log;
+  } else if (open.room == OpenCache::Room::log && release_reserve(open.location)) {
+    open.room = OpenCache::Room::reserve;
+  } else {
+    return false;
+  }
+  reuse_log(open);
+  return true;
+}
+
+// Gives back what was needed on a full disk, for the next time.
+void restore_room(OpenCache& open) {
+  if (open.room == OpenCache::Room::reserve) {
+    static_cast<void>(open.database->run("PRAGMA wal_checkpoint(TRUNCATE)"));
+    keep_reserve(open.location);
+  }
+  open.room = OpenCache::Room::usual;
+}
+
+}  // namespace
+
+Result<> in_steps(OpenCache& open, const std::function<Result<bool>(Change&)>& step,
+                  Purpose purpose) {
   for (;;) {
-    auto change = Change::begin(open);
-    if (!change) return std::unexpected(open.explain(change.error()));
-    const auto done = step(*change);
-    if (!done) return std::unexpected(open.explain(done.error()));
-    if (auto committed = change->commit(); !committed) {
-      return std::unexpected(open.explain(committed.error()));
+    const auto done = one_step(open, step);
+    if (!done && done.error().code == ErrorCode::no_space && purpose == Purpose::free &&
+        find_room(open)) {
+      continue;
     }
-    if (*done) return {};
+    if (done && !*done && open.room != OpenCache::Room::usual) reuse_log(open);
+    if (done && !*done) continue;
+    restore_room(open);
+    if (!done) return std::unexpected(open.explain(done.error()));
+    return {};
   }
 }
 

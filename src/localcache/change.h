@@ -10,28 +10,19 @@
 
 #include "base/error.h"
 #include "evict/gdsf.h"
-#include "localcache/open_cache.h"
+#include "localcache/prepare.h"
 
 namespace sluice::localcache {
 
-// A value that is ready to be stored.
-struct Content {
-  std::uint32_t form = 0;
-  std::uint64_t value_bytes = 0;
-  std::uint64_t stored_hash = 0;
-  std::string_view stored;           // unless it is in a file
-  std::optional<NewValueFile> file;  // published when the change is committed
-};
+// A value that is refused for its size tells that the one before it is outdated, which is deleted,
+// so that nobody takes it for the newest. The error to return: `error`, which says so if there was
+// one.
+Error refused(Error error, Result<bool> erased);
 
-// What it takes to be ready: small values are compressed into the codec's buffer, which the next
-// value overwrites; large ones are written to a file. `too_large` for what cannot be stored under
-// `limits`.
-Result<Content> prepare(OpenCache& open, std::string_view key, std::string_view value,
-                        const Limits& limits);
-// The same for a value that comes in pieces. `buffer` keeps a small one.
-Result<Content> prepare(OpenCache& open, std::string_view key, const Cache::Pieces& next,
-                        const Limits& limits, std::string& buffer);
-Result<> check_options(const SetOptions& options);
+// How many pending hits a write folds in, and in how many places it looks for them: it keeps one
+// call short.
+inline constexpr std::size_t kMostFolded = 4;
+inline constexpr std::size_t kFoldPlaces = 64;
 
 // Whether there was room for an entry.
 enum class Stored : std::uint8_t {
@@ -55,12 +46,16 @@ class Change {
   Result<bool> shrink(const Limits& limits, std::size_t most);
   // Deletes what has expired, `most` at most. Returns how many that were.
   Result<std::uint64_t> erase_expired(std::size_t most);
+  // Deletes everything but the limits.
+  Result<> clear();
   // Folds pending hits into the rows that they belong to. Returns how many rows that were.
   Result<std::uint64_t> fold(std::size_t most, std::size_t places);
 
   [[nodiscard]] Totals& totals() { return totals_; }
   [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
 
+  // Calls `then` when it is committed: what is done with it must not be believed before.
+  void when_committed(std::function<void()> then) { then_.push_back(std::move(then)); }
   Result<> commit();
 
  private:
@@ -91,14 +86,25 @@ class Change {
   std::uint64_t expired_ = 0;
   std::vector<NewValueFile> new_files_;
   std::vector<std::string> old_files_;
+  std::vector<std::function<void()>> then_;
 };
 
 // How many entries one transaction evicts: it keeps everybody's waits short. A value that needs
 // more room makes it in several.
 inline constexpr std::size_t kMostEvicted = 256;
 
-// Runs `step` in one transaction after the other, until it says that it is done. Errors are
-// explained.
-Result<> in_steps(OpenCache& open, const std::function<Result<bool>(Change&)>& step);
+// What a change is for.
+enum class Purpose : std::uint8_t {
+  store,
+  // Something goes. That must work on a full disk, too, where SQLite has no room to write down what
+  // it deletes: then the log is written anew from its beginning, transactions are small
+  // (OpenCache::step), and at last the reserve is used.
+  free,
+};
+
+// Runs `step` in one transaction after the other, until it says that it is done. It may be run
+// again for a transaction that was not committed: see Change::when_committed. Errors are explained.
+Result<> in_steps(OpenCache& open, const std::function<Result<bool>(Change&)>& step,
+                  Purpose purpose = Purpose::store);
 
 }  // namespace sluice::localcache

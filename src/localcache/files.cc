@@ -27,8 +27,12 @@ Descriptor open_file_at(int folder, const std::string& name, int flags, unsigned
 }
 
 Result<Descriptor> open_folder(const std::string& path) {
-  Descriptor folder = open_file(path, O_RDONLY | O_DIRECTORY);
-  if (folder) return folder;
+  return open_folder_at(AT_FDCWD, path, path);
+}
+
+Result<Descriptor> open_folder_at(int folder, const std::string& name, const std::string& path) {
+  Descriptor opened = open_file_at(folder, name, O_RDONLY | O_DIRECTORY);
+  if (opened) return opened;
   if (errno == ENOENT) return fail(ErrorCode::not_found, "there is no folder {}.", path);
   if (errno == ENOTDIR || errno == ELOOP) {
     return fail(ErrorCode::io,

@@ -20,6 +20,8 @@ Descriptor open_file_at(int folder, const std::string& name, int flags, unsigned
 // A folder itself: what is done in it by openat, renameat and unlinkat stays in it, whatever takes
 // its name meanwhile. `not_found` if there is none; a symbolic link to one, or a file, is refused.
 Result<Descriptor> open_folder(const std::string& path);
+// The same for a name in an open folder; `path` is for messages.
+Result<Descriptor> open_folder_at(int folder, const std::string& name, const std::string& path);
 
 // At the current position; all of it, or an error.
 Result<> write_all(int file, std::string_view path, std::string_view bytes);

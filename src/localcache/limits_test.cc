@@ -14,7 +14,180 @@
 namespace sluice::localcache {
 namespace {
 
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
 class LimitsTest : public CacheFixture {};
+
+TEST_F(LimitsTest, TheLimitHoldsAtEveryMoment) {
+  options_.limits = {.max_bytes = 100'000};
+  Cache cache = open();
+  EXPECT_EQ(cache.size()->limits, options_.limits);
+  std::mt19937 random(1);
+  for (int i = 0; i < 1000; ++i) {
+    const std::string key = "key " + std::to_string(i);
+    const std::string value = random_bytes(random() % 3000, random());
+    ASSERT_TRUE(cache.set(key, value));
+    ASSERT_LE(cache.size()->bytes, 100'000);
+    ASSERT_EQ(get(cache, key), value) << "what was just set is there";
+  }
+  EXPECT_GT(cache.size()->bytes, 90'000);
+  expect_clean(cache);
+  const auto set = cache.set("k", random_bytes(100'000, 1));
+  ASSERT_FALSE(set);
+  EXPECT_EQ(set.error().code, ErrorCode::too_large);
+  EXPECT_NE(set.error().message.find("--max-size"), std::string::npos);
+  ASSERT_TRUE(cache.set("k", random_bytes(99'999, 1)));
+  EXPECT_EQ(keys(cache), std::vector<std::string>{"k"}) << "it has the room to itself";
+  expect_clean(cache);
+}
+
+TEST_F(LimitsTest, ALimitOfEntries) {
+  Cache cache = open();
+  ASSERT_TRUE(cache.set_limits({.max_bytes = 1'000'000, .max_entries = 3}));
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(cache.set(std::to_string(i), "v"));
+    ASSERT_LE(cache.size()->entries, 3);
+  }
+  ASSERT_TRUE(cache.set("9", "again"));
+  EXPECT_EQ(cache.size()->entries, 3);
+  EXPECT_EQ(get(cache, "9"), "again");
+}
+
+TEST_F(LimitsTest, LoweringTheLimitEvicts) {
+  {
+    Cache cache = open();
+    for (int i = 0; i < 1000; ++i) ASSERT_TRUE(cache.set(std::to_string(i), std::string(97, 'v')));
+    ASSERT_TRUE(cache.set_limits({.max_bytes = 10'000}));
+    EXPECT_LE(cache.size()->bytes, 10'000);
+    EXPECT_GE(cache.size()->bytes, 9'800);
+    EXPECT_FALSE(cache.set_limits({.max_bytes = 0}));
+  }
+  Cache cache = open();
+  EXPECT_EQ(cache.size()->limits.max_bytes, 10'000) << "it is kept";
+  expect_clean(cache);
+}
+
+TEST_F(LimitsTest, EvictsTheExpiredThenTheCheapAndLargeAndUnused) {
+  options_.limits = {.max_bytes = 10'000};
+  Cache cache = open();
+  const std::string kilobyte = random_bytes(990, 1);
+  ASSERT_TRUE(cache.set("expires", kilobyte, {.ttl = seconds(1), .cost = minutes(9)}));
+  ASSERT_TRUE(cache.set("costly", kilobyte, {.cost = minutes(1)}));
+  ASSERT_TRUE(cache.set("small", "v"));
+  ASSERT_TRUE(cache.set("read", kilobyte));
+  ASSERT_TRUE(cache.set("large", random_bytes(4000, 1)));
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(get(cache, "read"), kilobyte);
+  ASSERT_TRUE(cache.set("x", random_bytes(2000, 3)));
+  now_ += seconds(2);
+  ASSERT_TRUE(cache.set("y", random_bytes(1500, 3)));
+  EXPECT_EQ(get(cache, "expires", {.stale_ok = true}), "(none)");
+  EXPECT_EQ(cache.size()->entries, 6);
+  ASSERT_TRUE(cache.set("z", random_bytes(2000, 3)));
+  EXPECT_EQ(get(cache, "large"), "(none)");
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(cache.set("new" + std::to_string(i), kilobyte));
+  EXPECT_EQ(get(cache, "costly"), kilobyte);
+  EXPECT_EQ(get(cache, "small"), "v");
+  EXPECT_EQ(get(cache, "read"), kilobyte) << "it was read often, though no write has seen that";
+  expect_clean(cache);
+}
+
+TEST_F(LimitsTest, HitsAreFoldedIn) {
+  Cache cache = open();
+  ASSERT_TRUE(cache.set("a", "1"));
+  now_ += seconds(10);
+  for (int i = 0; i < 5; ++i) get(cache, "a");
+  EXPECT_EQ((*cache.get("a"))->info.hits, 0);
+  ASSERT_TRUE(cache.gc());
+  const auto entry = cache.get("a");
+  EXPECT_EQ((*entry)->info.hits, 6);
+  EXPECT_EQ((*entry)->info.used, now_);
+  // The hits of an entry are not those of the next one with its id.
+  ASSERT_TRUE(cache.erase("a"));
+  ASSERT_TRUE(cache.set("b", "2"));
+  ASSERT_TRUE(cache.gc());
+  EXPECT_EQ((*cache.get("b"))->info.hits, 0);
+}
+
+// Each write looks for some, in places of its own, so that together they look everywhere.
+TEST_F(LimitsTest, SetsFoldHitsIn) {
+  Cache cache = open();
+  constexpr std::uint64_t kRead = 20;
+  for (std::uint64_t i = 0; i < kRead; ++i) ASSERT_TRUE(cache.set(std::to_string(i), "1"));
+  for (std::uint64_t i = 0; i < kRead; ++i) {
+    for (int times = 0; times < 3; ++times) get(cache, std::to_string(i));
+  }
+  std::uint64_t hits = 0;
+  const auto folded = [&] {
+    hits = 0;
+    const auto listed = cache.list({}, [&](const EntryInfo& info) {
+      hits += info.hits;
+      return true;
+    });
+    EXPECT_TRUE(listed);
+    return hits;
+  };
+  EXPECT_EQ(folded(), 0);
+  for (std::uint64_t i = 0; i < 2 * Statistics::hit_places / 64; ++i) {
+    const std::uint64_t before = hits;
+    ASSERT_TRUE(cache.set("another", "1"));
+    EXPECT_LE(folded() - before, 4 * 3) << "a bounded number each";
+  }
+  EXPECT_EQ(hits, kRead * 3);
+}
+
+TEST_F(LimitsTest, RowsKeepTheirPlaceSoThatAFullCacheStaysCompact) {
+  options_.limits = {.max_bytes = 1'000'000};
+  Cache cache = open();
+  std::mt19937 random(1);
+  for (int i = 0; i < 10'000; ++i) {
+    ASSERT_TRUE(cache.set("key " + std::to_string(i), random_bytes(1000, random())));
+    if (i % 3 == 0) get(cache, "key " + std::to_string(random() % static_cast<unsigned>(i + 1)));
+  }
+  ASSERT_TRUE(cache.gc());
+  const auto size = cache.size();
+  EXPECT_LE(static_cast<double>(size->disk_bytes), 1.3 * static_cast<double>(size->bytes));
+}
+
+// Whoever asks next must not take the value before it for the newest.
+TEST_F(LimitsTest, AValueThatIsRefusedForItsSizeEndsTheOneBefore) {
+  options_.limits = {.max_bytes = 200'000};
+  Cache cache = open();
+  const std::string large = random_bytes(200'000, 1);
+  const std::vector<std::function<Result<>()>> ways = {
+      [&] { return cache.set("key", large); },
+      [&] { return cache.set_from("key", [&] { return Result<std::string_view>(large); }); },
+      [&] {
+        return cache.set_from(
+            "key", [] { return Result<std::string_view>(""); }, {}, 3'000'000'000);
+      },
+      [&]() -> Result<> {
+        const std::vector<Operation> steps = {
+            {.kind = Operation::Kind::set, .key = "key", .value = large},
+            {.kind = Operation::Kind::get, .key = "key"},
+            {.kind = Operation::Kind::get, .key = "other"}};
+        const auto answers = cache.batch(steps);
+        EXPECT_FALSE(answers->at(1).found);
+        EXPECT_TRUE(answers->at(2).found);
+        return answers->at(0).done;
+      }};
+  ASSERT_TRUE(cache.set("other", "1"));
+  for (const auto& way : ways) {
+    for (const bool is_there : {true, false}) {
+      if (is_there) ASSERT_TRUE(cache.set("key", "before"));
+      const auto set = way();
+      ASSERT_FALSE(set);
+      EXPECT_EQ(set.error().code, ErrorCode::too_large);
+      EXPECT_EQ(set.error().message.find("The value before it was deleted") != std::string::npos,
+                is_there)
+          << set.error().message;
+      EXPECT_EQ(get(cache, "key"), "(none)");
+    }
+  }
+  EXPECT_EQ(get(cache, "other"), "1");
+  expect_clean(cache);
+}
 
 // The rows, the mapped hits and the steps of the cache on disk against the policy in memory.
 TEST_F(LimitsTest, EvictsAsThePolicyDoes) {

@@ -21,6 +21,7 @@ inline constexpr std::string_view kDefaultNamespace = "default";
 //   ROOT/NAME/values/       larger values, a file each
 //   ROOT/NAME/locks/        a file for each name that was locked
 //   ROOT/NAME/statistics    the mapped file of Statistics
+//   ROOT/NAME/reserve       a megabyte of nothing, for deleting on a full disk (see reserve.h)
 //   ROOT/NAME/users         locked by all who have it open, so that `repair` can have it alone
 struct Location {
   std::string root;  // an absolute path
@@ -34,6 +35,7 @@ struct Location {
   [[nodiscard]] std::string values() const { return folder() + "/values"; }
   [[nodiscard]] std::string locks() const { return folder() + "/locks"; }
   [[nodiscard]] std::string statistics() const { return folder() + "/statistics"; }
+  [[nodiscard]] std::string reserve() const { return folder() + "/reserve"; }
   [[nodiscard]] std::string users() const { return folder() + "/users"; }
 };
 

@@ -5,8 +5,9 @@
 
 #include "base/duration.h"
 #include "base/timestamp.h"
-#include "localcache/lock_file.h"
+#include "localcache/held_file.h"
 #include "localcache/open_cache.h"
+#include "localcache/ticket.h"
 
 namespace sluice::localcache {
 
@@ -56,8 +57,8 @@ Result<Lock> Lock::take(const Location& location, std::string_view name,
     return fail(ErrorCode::invalid_argument, "the name of a lock is empty. Name one.");
   }
   if (auto made = make_folders(location); !made) return std::unexpected(made.error());
-  const std::string path = lock_path(location, name);
-  const unsigned mode = location.for_group ? 0660 : 0600;
+  const auto place = lock_place(location, name);
+  if (!place) return std::unexpected(place.error());
   const auto began = std::chrono::steady_clock::now();
   std::optional<std::chrono::steady_clock::time_point> give_up;
   // A wait beyond the clock's end is one without an end.
@@ -67,7 +68,7 @@ Result<Lock> Lock::take(const Location& location, std::string_view name,
 
   Pause pause(options.wait == LockWait::linear ? LockWait::linear : LockWait::exponential, give_up);
   while (!options.without_kernel_locks) {
-    auto ticket = Ticket::take(path, mode, options.mode, give_up);
+    auto ticket = Ticket::take(*place, options.mode, give_up);
     if (!ticket && ticket.error().code == ErrorCode::unsupported) break;
     if (!ticket && ticket.error().code == ErrorCode::timeout) {
       return too_late(name, options, std::nullopt);
@@ -91,20 +92,25 @@ Result<Lock> Lock::take(const Location& location, std::string_view name,
     }
   }
 
-  const std::string held_path = path + ".held";
+  const auto beside = (*place)->beside(".held");
+  if (!beside) return std::unexpected(beside.error());
   for (;;) {
-    auto held = HeldFile::make(held_path, mode, options.command);
+    auto held = HeldFile::make(*beside, options.command);
     if (!held) return std::unexpected(held.error());
     if (*held) return Lock(std::make_unique<State>(State{std::move(**held)}));
-    if (!pause.sleep()) return too_late(name, options, HeldFile::holder(held_path));
+    if (!pause.sleep()) return too_late(name, options, HeldFile::holder(**beside));
   }
 }
 
 Result<std::optional<LockHolder>> lock_holder(const Location& location, std::string_view name) {
-  const std::string path = lock_path(location, name);
-  auto holder = holder_of(path);
+  const auto place = lock_place(location, name);
+  if (!place && place.error().code == ErrorCode::not_found) return std::nullopt;
+  if (!place) return std::unexpected(place.error());
+  auto holder = holder_of(**place);
   if (!holder || *holder) return holder;
-  if (const auto record = HeldFile::holder(path + ".held"); record && !is_dead(*record)) {
+  const auto beside = (*place)->beside(".held");
+  if (!beside) return std::unexpected(beside.error());
+  if (const auto record = HeldFile::holder(**beside); record && !is_dead(*record)) {
     return record->holder;
   }
   return std::nullopt;

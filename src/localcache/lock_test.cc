@@ -8,7 +8,8 @@
 #include <thread>
 
 #include "localcache/cache_test.h"
-#include "localcache/lock_file.h"
+#include "localcache/holder_record.h"
+#include "localcache/lock_place.h"
 
 namespace sluice::localcache {
 namespace {
@@ -144,6 +145,85 @@ TEST_F(LockTest, SharedHoldersAreTogetherAndAlone) {
   EXPECT_FALSE(take(milliseconds(0)));
 }
 
+// Of those who share it, one is named that still has it, however the others have gone.
+TEST_F(LockTest, NamesAHolderThatLives) {
+  const auto one = take(seconds(60), LockMode::shared, "the first");
+  ASSERT_TRUE(one);
+  const pid_t killed = run_child([&] {
+    const auto lock = take(seconds(60), LockMode::shared, "was killed");
+    ++shared_->ready;
+    pause();
+    return 0;
+  });
+  ASSERT_TRUE(becomes([&] { return shared_->ready == 1; }));
+  const auto expect_first = [&] {
+    const auto refused = take(milliseconds(0));
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("the first"), std::string::npos)
+        << refused.error().message;
+    const auto holder = lock_holder(location_, "the lock");
+    ASSERT_TRUE(holder && *holder);
+    EXPECT_EQ((*holder)->command, "the first");
+  };
+  expect_first();
+  kill(killed, SIGKILL);
+  wait_for(killed);
+  expect_first();
+  {
+    const auto gone = take(milliseconds(0), LockMode::shared, "has let go");
+    ASSERT_TRUE(gone);
+  }
+  expect_first();
+  // The first one goes, and a later one stays; more than the file has room for.
+  std::vector<Lock> later;
+  for (int i = 0; i < 100; ++i) {
+    later.push_back(*take(milliseconds(0), LockMode::shared, "later " + std::to_string(i)));
+  }
+  later.erase(later.begin(), later.begin() + 99);
+  {
+    Lock gone = std::move(const_cast<Lock&>(*one));
+  }
+  EXPECT_EQ((*lock_holder(location_, "the lock"))->command, "later 99");
+}
+
+// Whoever can write in the folder of a group's cache must not lead others to files of theirs, nor
+// make them wait.
+TEST_F(LockTest, FilesThatAreNoneAreNotUsed) {
+  const std::filesystem::path mine = folder_ / "mine";
+  std::ofstream(mine) << "untouched";
+  ASSERT_TRUE(take());
+  for (const bool without_kernel_locks : {false, true}) {
+    how_.without_kernel_locks = without_kernel_locks;
+    const std::string path =
+        lock_path(location_, "the lock") + (without_kernel_locks ? ".held" : "");
+    std::filesystem::create_symlink(mine, path);
+    EXPECT_FALSE(take(milliseconds(0)));
+    static_cast<void>(lock_holder(location_, "the lock"));
+    std::filesystem::remove(path);
+    ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+    EXPECT_FALSE(take(milliseconds(0)));
+    static_cast<void>(lock_holder(location_, "the lock"));
+    std::filesystem::remove(path);
+  }
+  how_.without_kernel_locks = false;
+  // The folder itself, and the one around it.
+  std::filesystem::create_directories(folder_ / "elsewhere" / "locks");
+  for (const std::string& folder : {location_.locks(), location_.folder()}) {
+    std::filesystem::rename(folder, folder + ".real");
+    std::filesystem::create_directory_symlink(
+        folder == location_.locks() ? folder_ / "elsewhere" / "locks" : folder_ / "elsewhere",
+        folder);
+    EXPECT_FALSE(take(milliseconds(0)));
+    EXPECT_FALSE(lock_place(location_, "the lock"));
+    EXPECT_FALSE(lock_holder(location_, "the lock"));
+    std::filesystem::remove(folder);
+    std::filesystem::rename(folder + ".real", folder);
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ / "elsewhere" / "locks"));
+  std::ifstream file(mine);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), "untouched");
+}
+
 // An exclusive waiter keeps later ones that would share it behind itself.
 TEST_F(LockTest, NobodyOvertakes) {
   std::optional<Lock> holder = std::move(*take(seconds(60), LockMode::shared));
@@ -265,7 +345,7 @@ TEST_F(LockTest, GcRemovesTheFilesOfDeadHoldersOnly) {
 TEST_F(LockTest, ADamagedLockFileIsNoObstacle) {
   const auto held = take();
   for (const std::string& content : {std::string(), std::string("x"), std::string(3000, '\xff'),
-                                     "SLCLOCK1" + std::string(3000, '\xff')}) {
+                                     "SLCLOCK2" + std::string(3000, '\xff')}) {
     std::ofstream(lock_path(location_, "the lock"), std::ios::binary) << content;
     EXPECT_FALSE(take(milliseconds(0)));
   }

@@ -8,7 +8,8 @@
 #include <set>
 
 #include "localcache/change.h"
-#include "localcache/lock_file.h"
+#include "localcache/reserve.h"
+#include "localcache/ticket.h"
 
 namespace sluice::localcache {
 
@@ -33,14 +34,19 @@ Result<> compact(OpenCache& open) {
   if (free_bytes >= kLeastFreed && *free * 3 >= *pages) {
     if (auto done = open.database->run("VACUUM"); !done) {
       // Others are busy with it; there will be another time.
-      return done.error().code == ErrorCode::conflict ? Result<>{} : done;
+      if (done.error().code == ErrorCode::conflict) return {};
+      // A copy of the content finds no room. The space within the database is still free for
+      // others.
+      if (done.error().code != ErrorCode::no_space) return done;
     }
   }
   // Moves the log into the database as far as readers allow.
   if (auto done = open.database->run("PRAGMA wal_checkpoint(TRUNCATE)");
-      !done && done.error().code != ErrorCode::conflict) {
+      !done && done.error().code != ErrorCode::conflict &&
+      done.error().code != ErrorCode::no_space) {
     return done;
   }
+  keep_reserve(open.location);
   return {};
 }
 
@@ -87,27 +93,36 @@ Result<std::set<std::string>> named_files(OpenCache& open) {
 Result<Collected> Cache::gc() {
   OpenCache& open = *state_->open;
   const Timer timer(open, Timed::gc);
-  if (auto checked = check_writable(open); !checked) return std::unexpected(checked.error());
+  if (auto checked = check_changeable(open); !checked) return std::unexpected(checked.error());
   Collected collected;
+  if (!exists()) return collected;
   const std::uint64_t before =
       size_of(location().database()) + size_of(location().database() + "-wal");
   std::size_t places = 0;
-  auto done = in_steps(open, [&](Change& change) -> Result<bool> {
-    if (places < Statistics::hit_places) {
-      if (auto folded = change.fold(kStep, kStep); !folded) {
-        return std::unexpected(folded.error());
-      }
-      places += kStep;
-    }
-    const auto expired = change.erase_expired(kStep);
-    if (!expired) return std::unexpected(expired.error());
-    collected.expired += *expired;
-    const std::uint64_t evicted_before = change.evicted();
-    const auto holds = change.shrink(change.totals().limits, kMostEvicted);
-    if (!holds) return holds;
-    collected.evicted += change.evicted() - evicted_before;
-    return *holds && *expired < kStep && places >= Statistics::hit_places;
-  });
+  auto done = in_steps(
+      open,
+      [&](Change& change) -> Result<bool> {
+        const std::size_t most = open.step(kStep);
+        const bool folds = places < Statistics::hit_places;
+        if (folds) {
+          if (auto folded = change.fold(most, kStep); !folded) {
+            return std::unexpected(folded.error());
+          }
+        }
+        const auto expired = change.erase_expired(most);
+        if (!expired) return std::unexpected(expired.error());
+        const std::uint64_t evicted_before = change.evicted();
+        const auto holds = change.shrink(change.totals().limits, open.step(kMostEvicted));
+        if (!holds) return holds;
+        change.when_committed(
+            [&, folds, expired = *expired, evicted = change.evicted() - evicted_before] {
+              if (folds) places += kStep;
+              collected.expired += expired;
+              collected.evicted += evicted;
+            });
+        return *holds && *expired < most && places + (folds ? kStep : 0) >= Statistics::hit_places;
+      },
+      Purpose::free);
   if (!done) return std::unexpected(done.error());
   auto orphans = remove_orphans(open, collected.freed_bytes);
   if (!orphans) return std::unexpected(open.explain(orphans.error()));
@@ -127,21 +142,18 @@ Result<Collected> Cache::gc() {
 Result<std::uint64_t> Cache::clear() {
   OpenCache& open = *state_->open;
   const Timer timer(open, Timed::clear);
-  if (auto checked = check_writable(open); !checked) return std::unexpected(checked.error());
+  if (auto checked = check_changeable(open); !checked) return std::unexpected(checked.error());
   std::uint64_t count = 0;
-  {
-    auto transaction = sqlite::Transaction::begin(*open.database);
-    if (!transaction) return std::unexpected(open.explain(transaction.error()));
-    auto totals = open.totals();
-    if (!totals) return std::unexpected(open.explain(totals.error()));
-    count = totals->entries;
-    *totals = Totals{.limits = totals->limits};
-    Result<> cleared = open.database->run("DELETE FROM entry; DELETE FROM tag");
-    if (cleared) cleared = open.table->set_totals(*totals);
-    if (cleared) cleared = transaction->commit();
-    if (!cleared) return std::unexpected(open.explain(cleared.error()));
-  }
-  open.written = true;
+  if (!exists()) return count;
+  auto done = in_steps(
+      open,
+      [&](Change& change) -> Result<bool> {
+        count = change.totals().entries;
+        if (auto cleared = change.clear(); !cleared) return std::unexpected(cleared.error());
+        return true;
+      },
+      Purpose::free);
+  if (!done) return std::unexpected(done.error());
   std::uint64_t freed = 0;
   if (auto orphans = remove_orphans(open, freed); !orphans) {
     return std::unexpected(open.explain(orphans.error()));

@@ -9,6 +9,7 @@
 #include <ctime>
 #include <thread>
 
+#include "localcache/reserve.h"
 #include "localcache/schema.h"
 #include "sqlite/format.h"
 
@@ -123,8 +124,9 @@ Error OpenCache::explain(Error error) const {
 Result<Descriptor> lock_users(const Location& location, RangeLock kind, bool make,
                               Milliseconds timeout) {
   const unsigned mode = location.for_group ? 0660 : 0600;
-  Descriptor file = make ? open_file(location.users(), O_RDWR | O_CREAT, mode)
-                         : open_file(location.users(), O_RDONLY);
+  // A pipe in its place is not waited for.
+  Descriptor file = make ? open_file(location.users(), O_RDWR | O_CREAT | O_NONBLOCK, mode)
+                         : open_file(location.users(), O_RDONLY | O_NONBLOCK);
   if (!file) {
     if (!make) return file;
     return std::unexpected(system_error(errno, fmt::format("make {}", location.users())));
@@ -155,11 +157,12 @@ Result<std::unique_ptr<OpenCache>> open_cache(const Location& location,
   if (options.limits.max_bytes == 0) {
     return fail(ErrorCode::invalid_argument, "a cache of 0 bytes holds nothing. Name a size.");
   }
-  const bool writes = options.access == Access::write;
+  const bool writes = options.access != Access::read;
   const bool is_there = exists(location.database());
   auto open = std::make_unique<OpenCache>();
   open->location = location;
   open->options = options;
+  if (options.access == Access::change && !is_there) return open;
   open->made = writes && !is_there;
   if (writes) {
     if (auto made = make_folders(location); !made) return std::unexpected(made.error());
@@ -170,6 +173,12 @@ Result<std::unique_ptr<OpenCache>> open_cache(const Location& location,
 
   auto database = writes ? open_to_write(location, options, open->file_mode())
                          : open_to_read(location, options);
+  // Opening takes some room, too, if the files beside the database have gone.
+  if (!database && writes && database.error().code == ErrorCode::no_space &&
+      release_reserve(location)) {
+    database = open_to_write(location, options, open->file_mode());
+    open->room = OpenCache::Room::reserve;
+  }
   if (!database) {
     if (!writes && database.error().code == ErrorCode::not_found) return open;
     return std::unexpected(open->explain(std::move(database.error())));
@@ -177,6 +186,7 @@ Result<std::unique_ptr<OpenCache>> open_cache(const Location& location,
   open->database = std::make_unique<sqlite::Database>(std::move(*database));
   open->table.emplace(*open->database);
   open_statistics(*open);
+  if (open->made) keep_reserve(location);
   return open;
 }
 
@@ -231,10 +241,15 @@ bool is_still(const OpenCache& open) {
   return look_at(open.location) == open.moments;
 }
 
-Result<> check_writable(const OpenCache& open) {
-  if (open.table && open.options.access == Access::write) return {};
+Result<> check_changeable(const OpenCache& open) {
+  if (open.options.access != Access::read) return {};
   return fail(ErrorCode::invalid_argument, "the cache namespace {} is open for reading only.",
               open.location.name);
+}
+
+Result<> check_writable(const OpenCache& open) {
+  if (auto checked = check_changeable(open); !checked || open.table) return checked;
+  return fail(ErrorCode::not_found, "there is no cache namespace {}.", open.location.name);
 }
 
 Result<> check_key(std::string_view key) {

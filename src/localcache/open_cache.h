@@ -1,6 +1,7 @@
 // OpenCache: what the operations of a Cache share.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -31,6 +32,9 @@ struct OpenCache {
   Codec codec;
   bool written = false;
   bool made = false;  // the namespace, by this
+  // Where a change that frees something finds its room, on a disk that is full: see Purpose.
+  enum class Room : std::uint8_t { usual, log, reserve };
+  Room room = Room::usual;
   // See open_still: of the database, and of its log.
   struct Moment {
     std::int64_t changed = 0;  // nanoseconds since 1970
@@ -43,6 +47,11 @@ struct OpenCache {
   [[nodiscard]] std::int64_t now() const;
   [[nodiscard]] std::string value_path(std::string_view name) const {
     return location.values() + "/" + std::string(name);
+  }
+  // How many entries a transaction deletes that may delete `most`: fewer on a full disk.
+  [[nodiscard]] std::size_t step(std::size_t most) const {
+    constexpr std::size_t kOnFullDisk = 8;
+    return room == Room::usual ? most : std::min(most, kOnFullDisk);
   }
   [[nodiscard]] unsigned file_mode() const { return location.for_group ? 0660 : 0600; }
   void count(Counter counter, std::uint64_t times = 1) const {
@@ -72,6 +81,8 @@ std::unique_ptr<OpenCache> open_still(const Location& location, const OpenOption
 bool is_still(const OpenCache& open);
 
 // Refuses what was opened for reading.
+Result<> check_changeable(const OpenCache& open);
+// Refuses that, and a namespace that does not exist.
 Result<> check_writable(const OpenCache& open);
 // Checks that a key can be one.
 Result<> check_key(std::string_view key);

@@ -2,57 +2,13 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <algorithm>
-
-#include "localcache/cache_test.h"
+#include "localcache/damage_test.h"
 #include "localcache/statistics.h"
-#include "sqlite/database.h"
 
 namespace sluice::localcache {
 namespace {
 
-class RecoveryTest : public CacheFixture {
- protected:
-  // `count` entries, of which every tenth is in a file.
-  void fill(int count) {
-    Cache cache = open();
-    for (int i = 0; i < count; ++i) {
-      ASSERT_TRUE(cache.set(key(i), value(i), {.tags = {i % 2 == 0 ? "even" : "odd"}}));
-    }
-    ASSERT_TRUE(cache.gc());  // nothing is left in the log
-  }
-  static std::string key(int i) { return "key " + std::to_string(i); }
-  static std::string value(int i) {
-    return random_bytes(i % 10 == 0 ? 70'000 : 500, static_cast<std::uint64_t>(i));
-  }
-  void overwrite(const std::string& path, std::uint64_t position, const std::string& bytes) const {
-    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(static_cast<std::streamoff>(position));
-    file << bytes;
-    ASSERT_TRUE(file.good());
-  }
-  void run_sql(const std::string& sql) {
-    auto database = sqlite::Database::open(location_.database());
-    ASSERT_TRUE(database);
-    const auto done = database->run(sql);
-    ASSERT_TRUE(done) << done.error().message;
-  }
-  // Whatever is there is right; returns how many that are.
-  int expect_right(Cache& cache, int count) {
-    int found = 0;
-    for (int i = 0; i < count; ++i) {
-      auto entry = cache.get(key(i));
-      if (!entry) {
-        EXPECT_EQ(entry.error().code, ErrorCode::corrupt) << entry.error().message;
-      } else if (*entry) {
-        const auto got = (*entry)->value.rest();
-        EXPECT_TRUE(got && *got == value(i)) << key(i);
-        ++found;
-      }
-    }
-    return found;
-  }
-};
+class RecoveryTest : public DamageFixture {};
 
 TEST_F(RecoveryTest, ADamagedValueIsNotGivenOut) {
   fill(20);
@@ -111,36 +67,6 @@ TEST_F(RecoveryTest, ADamagedValueFileIsNotGivenOut) {
   EXPECT_NE(lost.error().message.find("there is no file " + path), std::string::npos)
       << lost.error().message;
   EXPECT_EQ(cache.verify()->problems.at(0).kind, Problem::Kind::lost_value);
-}
-
-TEST_F(RecoveryTest, FindsAndRepairsWrongTotalsTagsAndOrphans) {
-  fill(40);
-  run_sql(
-      "UPDATE state SET entries = 7, bytes = 7, file_bytes = 7;"
-      "DELETE FROM tag WHERE id = 3; INSERT INTO tag VALUES(CAST('none' AS BLOB), 5)");
-  std::ofstream(location_.values() + "/0123456789abcdef") << "orphan";
-  std::ofstream(location_.values() + "/new-0123456789abcdef") << "abandoned";
-  {
-    Cache cache = open();
-    const auto verified = cache.verify();
-    std::vector<Problem::Kind> kinds;
-    for (const Problem& problem : verified->problems) kinds.push_back(problem.kind);
-    std::ranges::sort(kinds);
-    using Kind = Problem::Kind;
-    EXPECT_EQ(kinds,
-              (std::vector<Kind>{Kind::count, Kind::tags, Kind::orphan_file, Kind::orphan_file}));
-    EXPECT_FALSE(Cache::repair(location_, {.busy_timeout = Milliseconds(20)}))
-        << "it is open, here";
-  }
-  const auto repaired = Cache::repair(location_, options_);
-  ASSERT_TRUE(repaired) << repaired.error().message;
-  EXPECT_EQ(repaired->kept, 40);
-  EXPECT_EQ(repaired->dropped, 0);
-  EXPECT_FALSE(repaired->rebuilt);
-  Cache cache = open();
-  expect_clean(cache);
-  EXPECT_EQ(expect_right(cache, 40), 40);
-  EXPECT_EQ(keys(cache, {.tag = "odd"}).size(), 20);
 }
 
 TEST_F(RecoveryTest, GcRemovesOrphans) {
@@ -228,6 +154,22 @@ TEST_F(RecoveryTest, AValueFileThatIsNoFileIsDamage) {
   }
 }
 
+TEST_F(RecoveryTest, APipeInThePlaceOfAFileIsNotWaitedFor) {
+  fill(1);
+  for (const std::string& path : {location_.users(), location_.reserve()}) {
+    std::filesystem::remove(path);
+    ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+    for (const auto access : {Access::read, Access::change, Access::write}) {
+      OpenOptions options = options_;
+      options.access = access;
+      auto cache = Cache::open(location_, options);
+      if (cache) EXPECT_EQ(get(*cache, key(0)), value(0));
+      if (cache && access != Access::read) EXPECT_TRUE(cache->gc());
+    }
+    std::filesystem::remove(path);
+  }
+}
+
 TEST_F(RecoveryTest, APrivateNamespaceThatOthersMayEnterIsMadePrivate) {
   fill(1);
   const std::vector<std::string> folders = {location_.folder(), location_.values(),
@@ -263,125 +205,6 @@ TEST_F(RecoveryTest, GcLeavesFilesThatAreNotTheCaches) {
   for (const std::string& name : others) {
     EXPECT_TRUE(std::filesystem::exists(location_.values() + "/" + name)) << name;
   }
-}
-
-// Page after page of the database is made unreadable: what is on the others is saved.
-TEST_F(RecoveryTest, RepairSavesWhatTheOtherPagesHold) {
-  constexpr int kCount = 150;
-  fill(kCount);
-  std::ifstream file(location_.database(), std::ios::binary);
-  const std::string intact{std::istreambuf_iterator<char>(file), {}};
-  const std::uint64_t pages = intact.size() / 8192;
-  ASSERT_GT(pages, 12);
-  constexpr auto kSkip =
-      std::filesystem::copy_options::recursive | std::filesystem::copy_options::skip_existing;
-  std::filesystem::copy(location_.values(), folder_ / "values", kSkip);
-  int saved_most = 0;
-  for (std::uint64_t page = 0; page < pages; ++page) {
-    for (const auto& entry : std::filesystem::directory_iterator(location_.folder())) {
-      if (entry.path().filename().string().starts_with("cache.db")) {
-        std::filesystem::remove(entry.path());
-      }
-    }
-    std::ofstream(location_.database(), std::ios::binary) << intact;
-    overwrite(location_.database(), page * 8192, random_bytes(8192, page));
-    {
-      const auto opened = Cache::open(location_, options_);
-      if (opened) {
-        // Reads may work or fail; what they give is right.
-        Cache& cache = const_cast<Cache&>(*opened);
-        expect_right(cache, kCount);
-      } else {
-        EXPECT_EQ(opened.error().code, ErrorCode::corrupt) << opened.error().message;
-        EXPECT_NE(opened.error().message.find("sluice cache repair"), std::string::npos);
-      }
-    }
-    const auto repaired = Cache::repair(location_, options_);
-    ASSERT_TRUE(repaired) << page << ": " << repaired.error().message;
-    if (repaired->rebuilt) EXPECT_TRUE(std::filesystem::exists(repaired->saved_as));
-    {
-      Cache cache = open();
-      expect_clean(cache);
-      const int found = expect_right(cache, kCount);
-      EXPECT_EQ(found, static_cast<int>(repaired->kept));
-      // A leaf holds about fifteen of these; the roots hold all.
-      if (page > 0 && found > 0) EXPECT_GE(found, kCount - 20) << page;
-      saved_most += found >= kCount - 20 ? 1 : 0;
-      ASSERT_TRUE(cache.set("new", "value"));
-      EXPECT_EQ(get(cache, "new"), "value");
-    }
-    // Files that no saved entry names have gone, and the next round needs them.
-    std::filesystem::copy(folder_ / "values", location_.values(), kSkip);
-  }
-  EXPECT_GE(saved_most, static_cast<int>(pages) - 3);
-}
-
-TEST_F(RecoveryTest, ForeignAndNewerDatabasesAreLeftAlone) {
-  fill(1);
-  run_sql("PRAGMA user_version = 99");
-  for (const auto access : {Access::read, Access::write}) {
-    options_.access = access;
-    EXPECT_EQ(Cache::open(location_, options_).error().code, ErrorCode::unsupported);
-  }
-  EXPECT_EQ(Cache::repair(location_, options_).error().code, ErrorCode::unsupported);
-  run_sql("PRAGMA user_version = 1; PRAGMA application_id = 7");
-  EXPECT_EQ(Cache::open(location_, options_).error().code, ErrorCode::invalid_argument);
-  EXPECT_EQ(Cache::repair(location_, options_).error().code, ErrorCode::invalid_argument);
-  run_sql("PRAGMA application_id = 0x534c4341");
-  options_.access = Access::read;
-  Cache cache = open();
-  EXPECT_EQ(get(cache, "key 0"), value(0));
-}
-
-TEST_F(RecoveryTest, AFileThatIsNoDatabaseIsReplacedByARepair) {
-  fill(1);
-  std::ofstream(location_.database()) << "this is no database, but a text that somebody put here";
-  EXPECT_EQ(Cache::open(location_, options_).error().code, ErrorCode::corrupt);
-  const auto repaired = Cache::repair(location_, options_);
-  ASSERT_TRUE(repaired) << repaired.error().message;
-  EXPECT_TRUE(repaired->rebuilt);
-  EXPECT_EQ(repaired->kept, 0);
-  Cache cache = open();
-  ASSERT_TRUE(cache.set("a", "1"));
-  expect_clean(cache);
-}
-
-// Without root's rights, so that the modes count.
-TEST_F(RecoveryTest, ReadsInAReadOnlyFolder) {
-  fill(12);
-  ASSERT_EQ(chmod(folder_.c_str(), 0755), 0);
-  const auto check = [&](int expected) {
-    return wait_for(run_child([&]() -> int {
-      if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) return 98;
-      auto cache = Cache::open(location_, {.access = Access::read});
-      if (!cache) return 97;
-      int found = 0;
-      for (int i = 0; i < 12; ++i) {
-        auto entry = cache->get(key(i));
-        if (!entry) return 96;
-        if (*entry && *(*entry)->value.rest() == value(i)) ++found;
-        const auto once = Cache::get_once(location_, key(i));
-        if (!once || once->has_value() != entry->has_value()) return 95;
-      }
-      return found == expected ? 0 : found + 1;
-    }));
-  };
-  const auto readable = [&] {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(location_.root)) {
-      chmod(entry.path().c_str(), entry.is_directory() ? 0555 : 0444);
-    }
-    chmod(location_.root.c_str(), 0555);
-  };
-  // With the log beside it, and without.
-  readable();
-  EXPECT_EQ(check(12), 0);
-  chmod(location_.folder().c_str(), 0755);
-  std::filesystem::remove(location_.database() + "-wal");
-  std::filesystem::remove(location_.database() + "-shm");
-  readable();
-  EXPECT_EQ(check(12), 0);
-  chmod(location_.folder().c_str(), 0755);
-  chmod(location_.values().c_str(), 0755);
 }
 
 TEST_F(RecoveryTest, OneReadSeesWhatWasWrittenBefore) {

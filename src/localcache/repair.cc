@@ -1,15 +1,20 @@
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <optional>
 #include <utility>
 
+#include "localcache/change.h"
 #include "localcache/maintenance.h"
+#include "localcache/salvage.h"
 #include "localcache/schema.h"
 #include "sqlite/format.h"
+#include "sqlite/page_file.h"
 
 namespace sluice::localcache {
 
@@ -19,71 +24,18 @@ bool is_corrupt(const Error& error) {
   return error.code == ErrorCode::corrupt;
 }
 
-// Reads the rows of a damaged table as far as they can be reached, in the order of their ids.
-class Salvage {
- public:
-  using Take = std::function<Result<>(const Row& row, std::string_view stored)>;
-  Salvage(Table& table, Take take) : table_(table), take_(std::move(take)) {}
-
-  Result<> run() {
-    std::int64_t from = 0;
-    for (;;) {
-      Result<> taken;
-      auto scanned = table_.scan(from, [&](const Row& row, std::string_view stored) {
-        from = row.id + 1;
-        taken = take_(row, stored);
-        return taken.has_value();
-      });
-      if (!taken) return taken;
-      if (scanned) return {};
-      if (!is_corrupt(scanned.error())) return scanned;
-      const auto next = next_readable(from);
-      if (!next) return std::unexpected(next.error());
-      if (!*next) return {};
-      from = **next;
-    }
-  }
-
- private:
-  // Whether a row can be read from `id` on, or the end.
-  Result<bool> readable(std::int64_t id) {
-    const auto scanned = table_.scan(id, [](const Row&, std::string_view) { return false; });
-    if (scanned) return true;
-    if (is_corrupt(scanned.error())) return false;
-    return std::unexpected(scanned.error());
-  }
-
-  // The least id behind a damaged page, which holds rows of ids beside each other: in steps that
-  // double, and then by halves. Nothing: there is none.
-  Result<std::optional<std::int64_t>> next_readable(std::int64_t damaged) {
-    constexpr std::int64_t kLastStep = std::int64_t{1} << 40;
-    std::int64_t low = damaged;
-    std::int64_t high = 0;
-    for (std::int64_t step = 1;; step *= 2) {
-      if (step > kLastStep) return std::nullopt;
-      high = damaged + step;
-      const auto can = readable(high);
-      if (!can) return std::unexpected(can.error());
-      if (*can) break;
-      low = high;
-    }
-    while (high - low > 1) {
-      const std::int64_t middle = low + (high - low) / 2;
-      const auto can = readable(middle);
-      if (!can) return std::unexpected(can.error());
-      (*can ? high : low) = middle;
-    }
-    return high;
-  }
-
-  Table& table_;
-  Take take_;
-};
-
 // Whether the file is a cache of ours whose structure is whole. Refuses foreign and newer ones.
 Result<bool> is_whole(const std::string& path, const OpenOptions& options) {
-  auto database = sqlite::Database::open(
-      path, {.access = sqlite::Access::read_write, .busy_timeout = options.busy_timeout});
+  // SQLite takes an empty file for a new database, and throws its log away.
+  struct stat log{};
+  struct stat status{};
+  if (::stat(path.c_str(), &status) == 0 && status.st_size == 0 &&
+      ::stat((path + "-wal").c_str(), &log) == 0 && log.st_size > 0) {
+    return false;
+  }
+  auto database = sqlite::Database::open(path, {.access = sqlite::Access::read_write,
+                                                .busy_timeout = options.busy_timeout,
+                                                .keep_log = true});
   if (!database) {
     if (is_corrupt(database.error())) return false;
     return std::unexpected(database.error());
@@ -140,64 +92,95 @@ Result<> repair_content(OpenCache& open, Repaired& repaired) {
   return done;
 }
 
+// Puts what is found of a damaged database into a new one, and counts it.
+class Rebuild {
+ public:
+  Rebuild(OpenCache& old, Table& target, Repaired& repaired)
+      : old_(old), target_(target), repaired_(repaired) {}
+
+  Result<> take(const Found& found) {
+    const auto value = read_value(old_, found.row, found.stored);
+    if (!value || !*value) {
+      if (found.sure) ++repaired_.dropped;
+      return {};
+    }
+    const auto same_key = target_.find(found.row.key);
+    if (!same_key) return std::unexpected(same_key.error());
+    const auto same_id = target_.find_id(found.row.id);
+    if (!same_id) return std::unexpected(same_id.error());
+    // A place is used for one entry after the other, so what comes later here is older.
+    if (*same_key || (*same_id && !found.sure)) {
+      if (found.sure) ++repaired_.dropped;
+      return {};
+    }
+    Row copy = found.row;
+    if (*same_id || copy.id < 1) copy.id = 0;
+    if (auto inserted = target_.insert(copy, found.stored); !inserted) return inserted;
+    if (!found.sure) ++repaired_.unsure;
+    ++totals_.entries;
+    totals_.bytes += copy.bytes();
+    totals_.file_bytes += copy.file_bytes;
+    return target_.add_tags(copy.id, copy.tags);
+  }
+
+  // Of what was found, and with what the damaged one said beside that.
+  Totals totals(const std::optional<Totals>& known, const Limits& usual) {
+    Totals totals = totals_;
+    if (!known) {
+      // Nothing that is intact goes because nobody knows how much was allowed.
+      totals.limits = {.max_bytes = std::max(usual.max_bytes, totals.bytes)};
+      return totals;
+    }
+    totals.inflation = known->inflation;
+    totals.limits = known->limits.max_bytes == 0 ? usual : known->limits;
+    return totals;
+  }
+
+ private:
+  OpenCache& old_;
+  Table& target_;
+  Repaired& repaired_;
+  Totals totals_;
+};
+
 // Moves what can be read of the damaged database into a new one at `path`.
 Result<> rebuild(const Location& location, const OpenOptions& options, const std::string& path,
                  Repaired& repaired) {
+  constexpr int kCacheKib = 64 << 10;
+  const auto damaged =
+      sqlite::PageFile::open(location.database(), static_cast<std::size_t>(kCacheFormat.page_size));
+  if (!damaged) return std::unexpected(damaged.error());
   ::unlink(path.c_str());
-  if (!open_file(path, O_WRONLY | O_CREAT, location.for_group ? 0660 : 0600)) {
+  if (!open_file(path, O_WRONLY | O_CREAT | O_EXCL, location.for_group ? 0660 : 0600)) {
     return std::unexpected(system_error(errno, fmt::format("make {}", path)));
   }
   // Not kept until it is complete: a power cut leaves the damaged one as it was.
-  auto made = sqlite::Database::open(path, {.access = sqlite::Access::read_write});
+  auto made =
+      sqlite::Database::open(path, {.access = sqlite::Access::read_write, .cache_kib = kCacheKib});
   if (!made) return std::unexpected(made.error());
   if (auto adopted = sqlite::adopt(*made, kCacheFormat, sqlite::Journal::rollback); !adopted) {
     return adopted;
   }
   Table target(*made);
-  auto totals = target.totals();
-  if (!totals) return std::unexpected(totals.error());
-  totals->limits = options.limits;
-
   OpenCache old;
   old.location = location;
   old.options = options;
-  auto damaged = sqlite::Database::open(location.database(),
-                                        {.access = sqlite::Access::read_only, .keep_log = true});
-  if (!damaged && !is_corrupt(damaged.error())) return std::unexpected(damaged.error());
   auto transaction = sqlite::Transaction::begin(*made);
   if (!transaction) return std::unexpected(transaction.error());
-  Result<> done;
-  if (damaged) {
-    old.database = std::make_unique<sqlite::Database>(std::move(*damaged));
-    old.table.emplace(*old.database);
-    if (const auto known = old.table->totals(); known && std::isfinite(known->inflation)) {
-      totals->limits = known->limits;
-      totals->inflation = known->inflation;
-    }
-    done = Salvage(*old.table, [&](const Row& row, std::string_view stored) -> Result<> {
-             const auto value = read_value(old, row, stored);
-             const auto there = value && *value ? target.find(row.key) : std::nullopt;
-             if (!there) return std::unexpected(there.error());
-             if (!value || !*value || *there || !std::isfinite(row.priority)) {
-               ++repaired.dropped;
-               return {};
-             }
-             Row copy = row;
-             copy.id = 0;
-             if (auto inserted = target.insert(copy, stored); !inserted) return inserted;
-             ++totals->entries;
-             totals->bytes += row.bytes();
-             totals->file_bytes += row.file_bytes;
-             return target.add_tags(copy.id, copy.tags);
-           }).run();
-    // A table that cannot be found at all leaves nothing to be saved.
-    if (!done && is_corrupt(done.error())) done = {};
-    old.table.reset();
+  Rebuild rebuild(old, target, repaired);
+  const auto salvaged = salvage(*damaged, [&](const Found& found) { return rebuild.take(found); });
+  if (!salvaged) return std::unexpected(salvaged.error());
+  const Totals totals = rebuild.totals(salvaged->totals, options.limits);
+  if (auto set = target.set_totals(totals); !set) return set;
+  if (auto committed = transaction->commit(); !committed) return committed;
+  repaired.kept = totals.entries;
+  repaired.dropped += salvaged->damaged;
+  repaired.limits_lost = !salvaged->totals;
+  if (salvaged->totals) {
+    const std::uint64_t seen = repaired.kept + repaired.dropped;
+    repaired.unreadable = std::max(salvaged->totals->entries, seen) - seen;
   }
-  if (done) done = target.set_totals(*totals);
-  if (done) done = transaction->commit();
-  repaired.kept = totals->entries;
-  return done;
+  return {};
 }
 
 // Puts the new database in the place of the damaged one, which is kept under another name.
@@ -206,9 +189,11 @@ Result<> replace(const std::string& path, const std::string& with, const std::st
     return std::unexpected(system_error(errno, fmt::format("{} {}", doing, path)));
   };
   if (::link(path.c_str(), saved_as.c_str()) != 0) return failed("keep");
-  // The log belongs to the damaged one, and must never be applied to the new one.
-  if (::rename((path + "-wal").c_str(), (saved_as + "-wal").c_str()) != 0 && errno != ENOENT) {
-    return failed("keep the log of");
+  // Its log or journal must never be applied to the new one.
+  for (const char* const ending : {"-wal", "-journal"}) {
+    if (::rename((path + ending).c_str(), (saved_as + ending).c_str()) != 0 && errno != ENOENT) {
+      return failed("keep the log of");
+    }
   }
   if (::unlink((path + "-shm").c_str()) != 0 && errno != ENOENT) return failed("replace");
   if (::rename(with.c_str(), path.c_str()) != 0) return failed("replace");
@@ -261,6 +246,16 @@ Result<Repaired> Cache::repair(const Location& location, const OpenOptions& opti
   open.database = std::make_unique<sqlite::Database>(std::move(*database));
   open.table.emplace(*open.database);
   if (auto done = repair_content(open, repaired); !done) return std::unexpected(done.error());
+  // Old entries that came back may be more than is allowed.
+  if (auto shrunk = in_steps(
+          open, [](Change& change) { return change.shrink(change.totals().limits, kMostEvicted); });
+      !shrunk) {
+    return std::unexpected(shrunk.error());
+  }
+  const auto totals = open.totals();
+  if (!totals) return std::unexpected(totals.error());
+  repaired.kept = totals->entries;
+  repaired.unsure = std::min(repaired.unsure, repaired.kept);
   std::uint64_t freed = 0;
   if (auto orphans = remove_orphans(open, freed); !orphans) {
     return std::unexpected(orphans.error());

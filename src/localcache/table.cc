@@ -32,14 +32,7 @@ Row read_row(const sqlite::Statement& rows) {
   row.form = static_cast<std::uint32_t>(rows.int64(9));
   row.checksum = static_cast<std::uint64_t>(rows.int64(10));
   row.tags = rows.blob(11);
-  if (row.in_file()) {
-    const std::string_view stored = rows.blob(kStored);
-    const std::size_t space = std::min(stored.find(' '), stored.size());
-    row.file = stored.substr(0, space);
-    if (space < stored.size()) {
-      std::from_chars(stored.data() + space + 1, stored.data() + stored.size(), row.file_bytes);
-    }
-  }
+  if (row.in_file()) row.read_file(rows.blob(kStored));
   return row;
 }
 
@@ -91,6 +84,15 @@ TimePoint from_milliseconds(std::int64_t time) {
 
 std::string file_column(std::string_view name, std::uint64_t file_bytes) {
   return fmt::format("{} {}", name, file_bytes);
+}
+
+void Row::read_file(std::string_view stored) {
+  if (!in_file()) return;
+  const std::size_t space = std::min(stored.find(' '), stored.size());
+  file = stored.substr(0, space);
+  if (space < stored.size()) {
+    std::from_chars(stored.data() + space + 1, stored.data() + stored.size(), file_bytes);
+  }
 }
 
 bool Row::stale(std::int64_t now) const {

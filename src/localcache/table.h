@@ -47,6 +47,8 @@ struct Row {
             .form = form,
             .tags = tags};
   }
+  // Sets `file` and `file_bytes`, if the value is in one, from what is stored in its place.
+  void read_file(std::string_view stored);
   // It has expired; or its age cannot be known, since it comes from the future: the clock was set
   // back.
   [[nodiscard]] bool stale(std::int64_t now) const;

@@ -32,43 +32,10 @@ struct ValueFileHeader {
 };
 // Fails with `corrupt` for anything else than a header of this version.
 Result<ValueFileHeader> parse_value_file_header(std::string_view bytes);
+std::string format_value_file_header(const ValueFileHeader& header);
 
-// A value on its way into a folder of values. It is written under a temporary name that begins with
-// "new-", and is locked while it is written, so that one whose writer is dead can be told. The
-// destructor deletes it, under whatever name, unless `keep` was called.
-class NewValueFile {
- public:
-  // Takes everything that `next` gives. `sync`: it is on the disk when this returns.
-  static Result<NewValueFile> write(const std::string& folder, unsigned mode,
-                                    const std::function<Result<std::string_view>()>& next,
-                                    bool sync);
-  NewValueFile(NewValueFile&& other) noexcept;
-  NewValueFile& operator=(NewValueFile&&) = delete;
-  ~NewValueFile();
-
-  // Gives it the name that the entry will hold.
-  Result<> publish();
-  // The transaction that holds its name was committed.
-  void keep() { kept_ = true; }
-
-  [[nodiscard]] const std::string& name() const { return name_; }
-  [[nodiscard]] const ValueFileHeader& header() const { return header_; }
-  [[nodiscard]] std::uint64_t file_bytes() const { return kValueFileHeader + header_.stored_bytes; }
-
- private:
-  NewValueFile() = default;
-  // Makes the temporary file. False: whoever clears up took it for an abandoned one.
-  Result<bool> make(unsigned mode);
-  [[nodiscard]] std::string temporary_name() const;
-  [[nodiscard]] std::string temporary_path() const;
-  std::string folder_path_;
-  Descriptor folder_;
-  std::string name_;  // the final one
-  Descriptor file_;
-  ValueFileHeader header_;
-  bool published_ = false;
-  bool kept_ = false;
-};
+// What the name of a value begins with, as long as it is being written.
+inline constexpr std::string_view kTemporaryValueFile = "new-";
 
 // Whether it is a name that `publish` gives: 16 hexadecimal digits. Nothing else is read or deleted
 // in a folder of values.

@@ -115,7 +115,7 @@ class Verifier {
     if (unnamed.empty() && lost_.empty()) return {};
 
     std::optional<sqlite::Transaction> writing;
-    if (open_.options.access == Access::write) {
+    if (open_.options.access != Access::read) {
       // Under the write lock nobody is between giving a file its name and naming it in an entry.
       auto transaction = sqlite::Transaction::begin(*open_.database);
       if (!transaction) return std::unexpected(transaction.error());

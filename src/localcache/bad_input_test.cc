@@ -1,0 +1,189 @@
+// What people and other programs do wrong: one sentence each, and never wrong data.
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "localcache/damage_test.h"
+
+namespace sluice::localcache {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+class BadInputTest : public DamageFixture {
+ protected:
+  // Runs `body` without root's rights, so that the modes of files count. Returns its code.
+  int without_rights(const std::function<int()>& body) {
+    EXPECT_EQ(chmod(folder_.c_str(), 0755), 0);
+    return wait_for(run_child([&]() -> int {
+      if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) return 98;
+      return body();
+    }));
+  }
+  void make_readable() const {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(location_.root)) {
+      chmod(entry.path().c_str(), entry.is_directory() ? 0555 : 0444);
+    }
+    chmod(location_.root.c_str(), 0555);
+  }
+  void make_writable() const {
+    chmod(location_.folder().c_str(), 0755);
+    chmod(location_.values().c_str(), 0755);
+  }
+};
+
+TEST_F(BadInputTest, KeysAreAnyBytesButNul) {
+  Cache cache = open();
+  std::vector<std::string> expected;
+  for (int byte = 1; byte < 256; ++byte) {
+    const std::string one(1, static_cast<char>(byte));
+    // At both ends, in the middle, and as long as a key can be.
+    for (const std::string& key : {one, "a" + one + "b", one + std::string(kLongestKey - 1, 'k'),
+                                   std::string(kLongestKey, static_cast<char>(byte))}) {
+      ASSERT_TRUE(cache.set(key, std::to_string(expected.size()))) << byte;
+      expected.push_back(key);
+    }
+  }
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    // Of "k" there are two that are the same.
+    const auto last = std::ranges::find(expected.rbegin(), expected.rend(), expected[i]);
+    EXPECT_EQ(get(cache, expected[i]), std::to_string(expected.rend() - last - 1)) << i;
+  }
+  std::ranges::sort(expected, [](const std::string& one, const std::string& two) {
+    return std::ranges::lexicographical_compare(one, two, [](char a, char b) {
+      return static_cast<unsigned char>(a) < static_cast<unsigned char>(b);
+    });
+  });
+  const auto rest = std::ranges::unique(expected);
+  expected.erase(rest.begin(), rest.end());
+  EXPECT_EQ(keys(cache), expected) << "in the order of their bytes";
+  expect_clean(cache);
+}
+
+TEST_F(BadInputTest, KeysAndOptionsAreChecked) {
+  Cache cache = open();
+  EXPECT_TRUE(cache.set(std::string(kLongestKey, 'k'), "v"));
+  for (const std::string& key : {std::string(), std::string("a\0b", 3), std::string(4097, 'k')}) {
+    EXPECT_EQ(cache.set(key, "v").error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(cache.get(key).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(cache.erase(key).error().code, ErrorCode::invalid_argument);
+  }
+  EXPECT_FALSE(cache.set("a", "v", {.ttl = milliseconds(0)}));
+  EXPECT_FALSE(cache.set("a", "v", {.tags = {""}}));
+  EXPECT_FALSE(cache.set("a", "v", {.tags = {std::string(257, 't')}}));
+  EXPECT_EQ(cache.size()->entries, 1);
+}
+
+TEST_F(BadInputTest, NamesThatLeaveTheFolderAreRefused) {
+  for (const char* name : {"", ".", "..", "../x", "a/b", ".hidden", "a\nb"}) {
+    location_.name = name;
+    const auto cache = Cache::open(location_, options_);
+    ASSERT_FALSE(cache) << name;
+    EXPECT_EQ(cache.error().code, ErrorCode::invalid_argument);
+  }
+  location_.name = std::string(201, 'n');
+  EXPECT_FALSE(Cache::open(location_, options_));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "x"));
+}
+
+TEST_F(BadInputTest, AClockThatJumpsBackMakesNothingLastLonger) {
+  Cache cache = open();
+  ASSERT_TRUE(cache.set("a", "1", {.ttl = minutes(5)}));
+  ASSERT_TRUE(cache.set("b", "2"));
+  now_ -= seconds(1);
+  EXPECT_EQ(get(cache, "a"), "1") << "clocks are corrected by less all the time";
+  now_ -= std::chrono::hours(1);
+  EXPECT_EQ(get(cache, "a"), "(none)") << "nobody knows how old it is";
+  EXPECT_EQ(get(cache, "b"), "2") << "it lasts for ever";
+  EXPECT_EQ(get(cache, "b", {.max_age = std::chrono::hours(2)}), "(none)");
+  ASSERT_TRUE(cache.set("a", "new", {.ttl = minutes(5)}));
+  EXPECT_EQ(get(cache, "a"), "new");
+}
+
+TEST_F(BadInputTest, ForeignAndNewerDatabasesAreLeftAlone) {
+  fill(1);
+  run_sql("PRAGMA user_version = 99");
+  for (const auto access : {Access::read, Access::write}) {
+    options_.access = access;
+    EXPECT_EQ(Cache::open(location_, options_).error().code, ErrorCode::unsupported);
+  }
+  EXPECT_EQ(Cache::repair(location_, options_).error().code, ErrorCode::unsupported);
+  run_sql("PRAGMA user_version = 1; PRAGMA application_id = 7");
+  EXPECT_EQ(Cache::open(location_, options_).error().code, ErrorCode::invalid_argument);
+  EXPECT_EQ(Cache::repair(location_, options_).error().code, ErrorCode::invalid_argument);
+  run_sql("PRAGMA application_id = 0x534c4341");
+  options_.access = Access::read;
+  Cache cache = open();
+  EXPECT_EQ(get(cache, "key 0"), value(0));
+}
+
+TEST_F(BadInputTest, ReadsInAReadOnlyFolder) {
+  fill(12);
+  const auto check = [&](int expected) {
+    return without_rights([&]() -> int {
+      auto cache = Cache::open(location_, {.access = Access::read});
+      if (!cache) return 97;
+      int found = 0;
+      for (int i = 0; i < 12; ++i) {
+        auto entry = cache->get(key(i));
+        if (!entry) return 96;
+        if (*entry && *(*entry)->value.rest() == value(i)) ++found;
+        const auto once = Cache::get_once(location_, key(i));
+        if (!once || once->has_value() != entry->has_value()) return 95;
+      }
+      return found == expected ? 0 : found + 1;
+    });
+  };
+  // With the log beside it, and without.
+  make_readable();
+  EXPECT_EQ(check(12), 0);
+  chmod(location_.folder().c_str(), 0755);
+  std::filesystem::remove(location_.database() + "-wal");
+  std::filesystem::remove(location_.database() + "-shm");
+  make_readable();
+  EXPECT_EQ(check(12), 0);
+  make_writable();
+}
+
+TEST_F(BadInputTest, WritingIntoAReadOnlyFolderIsRefusedInASentence) {
+  fill(12);
+  make_readable();
+  const int code = without_rights([&]() -> int {
+    for (const auto access : {Access::write, Access::change}) {
+      OpenOptions options = options_;
+      options.access = access;
+      auto cache = Cache::open(location_, options);
+      const auto set = cache ? cache->set("a", "1") : std::unexpected(cache.error());
+      if (set) return 1;
+      if (set.error().code != ErrorCode::io) return 2;
+      if (set.error().message.find(location_.root) == std::string::npos) return 3;
+      if (!set.error().message.ends_with('.')) return 4;
+    }
+    return 0;
+  });
+  make_writable();
+  EXPECT_EQ(code, 0);
+}
+
+TEST_F(BadInputTest, AValueFileThatVanishedIsSaidAndIsNoHit) {
+  fill(11);
+  std::filesystem::remove_all(location_.values());
+  {
+    Cache cache = open({.access = Access::read});
+    const auto lost = cache.get(key(0));
+    ASSERT_FALSE(lost);
+    EXPECT_EQ(lost.error().code, ErrorCode::corrupt);
+    EXPECT_NE(lost.error().message.find("sluice cache repair"), std::string::npos);
+    EXPECT_EQ(get(cache, key(1)), value(1));
+  }
+  EXPECT_EQ(Cache::repair(location_, options_)->dropped, 2);
+  Cache cache = open();
+  EXPECT_EQ(get(cache, key(0)), "(none)");
+  EXPECT_EQ(expect_right(cache, 11), 9);
+  expect_clean(cache);
+}
+
+}  // namespace
+}  // namespace sluice::localcache
