@@ -17,6 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const std::int64_t now : {std::int64_t{0}, std::int64_t{9'214'646'400'000}}) {
     const auto when = localcache::TimePoint(std::chrono::milliseconds(now));
     static_cast<void>(localcache::freshness(*result, when));
+    static_cast<void>(localcache::freshness(*result, when, {.ttl = {}, .stale = result->stale}));
   }
   return 0;
 }

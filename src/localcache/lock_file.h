@@ -48,6 +48,7 @@ class Pause {
 // A place in the queue of a lock, by the kernel's locks on ranges of one file:
 //
 //   0  "SLCLOCK1"    8  the number of the next ticket    16  the holder, kHolderBytes of it
+//   16 + kHolderBytes  of a memoized command: its mark (see memo.cc)
 //
 // Byte 0 is locked, for some microseconds, by who takes a ticket. Ticket n is a lock on byte
 // 2^40 + n: exclusive or shared, as the lock is wanted. Whoever holds ticket n has the lock as soon
