@@ -84,6 +84,10 @@ localcache::OpenOptions Session::options(localcache::Access access) const {
   return options;
 }
 
+std::vector<std::string> Session::spool_folders() const {
+  return {location_.folder(), environment_("TMPDIR").value_or("/tmp")};
+}
+
 Result<localcache::Cache*> Session::open(localcache::Access access) {
   cache_.reset();
   auto cache = localcache::Cache::open(location_, options(access));

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/invocation.h"
@@ -47,6 +48,9 @@ class Session {
   [[nodiscard]] const Invocation& invocation() const { return *invocation_; }
   [[nodiscard]] const Messages& messages() const { return messages_; }
   [[nodiscard]] const localcache::Location& location() const { return location_; }
+  // Where answers wait that memory should not hold: beside the entries that they are made of, or,
+  // where nothing can be written there, in $TMPDIR.
+  [[nodiscard]] std::vector<std::string> spool_folders() const;
   [[nodiscard]] const EngineParts& engine() const { return engine_; }
   [[nodiscard]] localcache::LockWait lock_wait() const { return lock_wait_; }
   [[nodiscard]] mode_t umask() const { return umask_; }

@@ -258,77 +258,134 @@ Result<std::uint64_t> Cache::erase_all(const Selector& selector) {
   return count;
 }
 
+namespace {
+
+Answer get_answer(OpenCache& open, std::string_view key) {
+  Answer answer{.done = check_key(key)};
+  if (!answer.done) return answer;
+  auto entry = look_up(open, key, {});
+  if (entry) {
+    answer.entry = std::move(*entry);
+    answer.found = answer.entry.has_value();
+  } else {
+    answer.done = std::unexpected(entry.error());
+  }
+  return answer;
+}
+
+Result<> get_many(OpenCache& open, std::span<const Operation> operations,
+                  const Cache::TakeAnswer& take) {
+  std::optional<sqlite::Snapshot> snapshot;
+  for (const Operation& operation : operations) {
+    if (open.database != nullptr && !snapshot) {
+      auto begun = sqlite::Snapshot::begin(*open.database);
+      if (!begun) return std::unexpected(open.explain(begun.error()));
+      snapshot.emplace(std::move(*begun));
+    }
+    Answer answer = get_answer(open, operation.key);
+    if (!answer.done && answer.done.error().code == ErrorCode::corrupt) {
+      // A writer may have deleted the file of a value that is replaced by now.
+      snapshot.reset();
+      answer = get_answer(open, operation.key);
+    }
+    if (auto taken = take(std::move(answer)); !taken) return taken;
+  }
+  return {};
+}
+
+// What a set of a batch stores, or why it cannot. An error concerns the whole batch.
+Result<Result<Content>> prepare_step(OpenCache& open, const Operation& operation,
+                                     const Limits& limits) {
+  auto content = prepare(open, operation.key, operation.value, limits);
+  if (!content && content.error().code != ErrorCode::too_large) {
+    return std::unexpected(content.error());
+  }
+  return content;
+}
+
+// A step that has passed its checks. `large`: its content, if that is prepared already.
+Result<Answer> do_step(OpenCache& open, Change& change, const Operation& operation,
+                       std::optional<Content>& large) {
+  if (operation.kind == Operation::Kind::get) return get_answer(open, operation.key);
+  Answer answer;
+  if (operation.kind == Operation::Kind::erase) {
+    const auto erased = change.erase(operation.key);
+    if (!erased) return std::unexpected(erased.error());
+    answer.found = *erased;
+    return answer;
+  }
+  if (!large) {
+    auto content = prepare_step(open, operation, change.totals().limits);
+    if (!content) return std::unexpected(content.error());
+    if (!*content) {
+      answer.done = std::unexpected(content->error());
+      return answer;
+    }
+    large.emplace(std::move(**content));
+  }
+  const auto stored = change.set(operation.key, *large, operation.options, SIZE_MAX);
+  large.reset();
+  if (!stored && stored.error().code != ErrorCode::too_large) {
+    return std::unexpected(stored.error());
+  }
+  if (!stored) answer.done = std::unexpected(stored.error());
+  return answer;
+}
+
+}  // namespace
+
 Result<std::vector<Answer>> Cache::batch(std::span<const Operation> operations) {
+  std::vector<Answer> answers;
+  answers.reserve(operations.size());
+  auto done = batch(operations, [&](Answer answer) -> Result<> {
+    answers.push_back(std::move(answer));
+    return {};
+  });
+  if (!done) return std::unexpected(done.error());
+  return answers;
+}
+
+Result<> Cache::batch(std::span<const Operation> operations, const TakeAnswer& take) {
   OpenCache& open = *state_->open;
   const Timer timer(open, Timed::batch);
-  if (auto checked = check_writable(open); !checked) return std::unexpected(checked.error());
+  if (std::ranges::all_of(operations, [](const Operation& operation) {
+        return operation.kind == Operation::Kind::get;
+      })) {
+    return get_many(open, operations, take);
+  }
+  if (auto checked = check_writable(open); !checked) return checked;
   const auto totals = open.totals();
   if (!totals) return std::unexpected(open.explain(totals.error()));
   // Files take long to write, and others wait for a transaction.
   std::vector<std::optional<Content>> large(operations.size());
-  std::vector<Answer> answers(operations.size());
+  std::vector<Result<>> checked(operations.size());
   for (std::size_t i = 0; i < operations.size(); ++i) {
     const Operation& operation = operations[i];
-    answers[i].done = check_key(operation.key);
-    if (operation.kind != Operation::Kind::set || !answers[i].done) continue;
-    answers[i].done = check_options(operation.options);
-    if (!answers[i].done || operation.value.size() <= kLargestInline) continue;
-    auto content = prepare(open, operation.key, operation.value, totals->limits);
-    if (!content && content.error().code != ErrorCode::too_large) {
-      return std::unexpected(content.error());
-    }
-    if (!content) {
-      answers[i].done = std::unexpected(content.error());
-    } else if (content->file) {
-      large[i].emplace(std::move(*content));
+    checked[i] = check_key(operation.key);
+    if (operation.kind != Operation::Kind::set || !checked[i]) continue;
+    checked[i] = check_options(operation.options);
+    if (!checked[i] || operation.value.size() <= kLargestInline) continue;
+    auto content = prepare_step(open, operation, totals->limits);
+    if (!content) return std::unexpected(content.error());
+    if (!*content) {
+      checked[i] = std::unexpected(content->error());
+    } else if ((*content)->file) {
+      large[i].emplace(std::move(**content));
     }
   }
-
-  auto done = in_steps(open, [&](Change& change) -> Result<bool> {
+  return in_steps(open, [&](Change& change) -> Result<bool> {
     const std::size_t sets = operations.size();
     if (auto folded = change.fold(kMostFolded + sets, kFoldPlaces + sets); !folded) {
       return std::unexpected(folded.error());
     }
     for (std::size_t i = 0; i < operations.size(); ++i) {
-      const Operation& operation = operations[i];
-      Answer& answer = answers[i];
-      if (!answer.done) continue;
-      if (operation.kind == Operation::Kind::get) {
-        auto entry = look_up(open, operation.key, {});
-        if (entry) {
-          answer.entry = std::move(*entry);
-          answer.found = answer.entry.has_value();
-        } else {
-          answer.done = std::unexpected(entry.error());
-        }
-      } else if (operation.kind == Operation::Kind::erase) {
-        const auto erased = change.erase(operation.key);
-        if (!erased) return std::unexpected(erased.error());
-        answer.found = *erased;
-      } else {
-        if (!large[i]) {
-          auto content = prepare(open, operation.key, operation.value, change.totals().limits);
-          if (!content && content.error().code != ErrorCode::too_large) {
-            return std::unexpected(content.error());
-          }
-          if (!content) {
-            answer.done = std::unexpected(content.error());
-            continue;
-          }
-          large[i].emplace(std::move(*content));
-        }
-        const auto stored = change.set(operation.key, *large[i], operation.options, SIZE_MAX);
-        large[i].reset();
-        if (!stored && stored.error().code != ErrorCode::too_large) {
-          return std::unexpected(stored.error());
-        }
-        if (!stored) answer.done = std::unexpected(stored.error());
-      }
+      auto answer = checked[i] ? do_step(open, change, operations[i], large[i])
+                               : Result<Answer>(Answer{.done = std::move(checked[i])});
+      if (!answer) return std::unexpected(answer.error());
+      if (auto taken = take(std::move(*answer)); !taken) return std::unexpected(taken.error());
     }
     return true;
   });
-  if (!done) return std::unexpected(done.error());
-  return answers;
 }
 
 Result<> Cache::list(const Selector& selector, const std::function<bool(const EntryInfo&)>& each) {
