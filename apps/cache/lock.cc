@@ -41,11 +41,8 @@ LockOptions lock_options(const Session& session, std::string command) {
   LockOptions options{.mode = invocation.on("shared") ? localcache::LockMode::shared
                                                       : localcache::LockMode::exclusive,
                       .wait = session.lock_wait(),
+                      .timeout = invocation.duration("timeout"),
                       .command = std::move(command)};
-  // The standard of --timeout is that of requests on a network.
-  if (invocation.origin("timeout").value_or(Origin::standard) != Origin::standard) {
-    options.timeout = invocation.duration("timeout");
-  }
   if (session.deadline()) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(
         *session.deadline() - std::chrono::steady_clock::now());

@@ -69,6 +69,8 @@ class Session {
   }
 
   [[nodiscard]] localcache::OpenOptions options(localcache::Access access) const;
+  // Whether the namespace has been made yet: one that has not needs no change that takes away.
+  [[nodiscard]] bool exists() const;
   // Opens the cache, and says what it has to say. Valid until the next call and as long as this
   // object.
   Result<localcache::Cache*> open(localcache::Access access);

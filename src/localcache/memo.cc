@@ -46,7 +46,7 @@ class KeyHash {
   }
   [[nodiscard]] std::string key() const {
     const XXH128_hash_t hash = XXH3_128bits_digest(&state_);
-    return fmt::format("exec:{:016x}{:016x}", hash.high64, hash.low64);
+    return fmt::format("{}{:016x}{:016x}", kMemoPrefix, hash.high64, hash.low64);
   }
 
  private:
@@ -185,6 +185,16 @@ Result<MemoResult> decode_memo(std::string_view bytes) {
                     .command = std::string(bytes.substr(0, header.command)),
                     .ttl = Milliseconds(header.ttl),
                     .stale = Milliseconds(header.stale)};
+}
+
+std::optional<std::string> memo_command(std::string_view beginning) {
+  Header header;
+  const auto magic = header.magic;
+  if (beginning.size() < sizeof header) return std::nullopt;
+  std::memcpy(&header, beginning.data(), sizeof header);
+  beginning.remove_prefix(sizeof header);
+  if (header.magic != magic || header.command > beginning.size()) return std::nullopt;
+  return std::string(beginning.substr(0, header.command));
 }
 
 Freshness freshness(const MemoResult& result, TimePoint now, const Patience& patience) {

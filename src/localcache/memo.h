@@ -23,7 +23,8 @@ struct MemoInput {
   std::vector<std::pair<std::string, std::optional<std::string>>> environment;  // none: not set
   std::vector<std::string> files;  // paths; their content counts, and whether they exist
 };
-// "exec:" and 32 hexadecimal digits. Reads the files; one that exists and cannot be read is an
+inline constexpr std::string_view kMemoPrefix = "exec:";
+// kMemoPrefix and 32 hexadecimal digits. Reads the files; one that exists and cannot be read is an
 // error.
 Result<std::string> memo_key(const MemoInput& input);
 
@@ -42,6 +43,8 @@ struct MemoResult {
 [[nodiscard]] std::string encode(const MemoResult& result);
 // Fails with `corrupt` for bytes that `encode` did not write.
 Result<MemoResult> decode_memo(std::string_view bytes);
+// What was run, from the first kilobytes of what `encode` wrote; nothing if these are none.
+std::optional<std::string> memo_command(std::string_view beginning);
 
 enum class Freshness : std::uint8_t {
   fresh,    // give it out

@@ -88,7 +88,7 @@ TEST_F(MemoTest, ResultsAreReadBack) {
                             .stale = minutes(2)};
     const auto back = decode_memo(encode(result));
     RC_ASSERT(back.has_value());
-    RC_ASSERT(back->command == command);
+    RC_ASSERT(back->command == command && memo_command(encode(result)) == command);
     RC_ASSERT(back->exit_code == exit_code && back->output == output && back->errors == errors);
     RC_ASSERT(back->ran_at == result.ran_at && back->ttl == result.ttl &&
               back->stale == result.stale && back->took == result.took);
@@ -96,6 +96,7 @@ TEST_F(MemoTest, ResultsAreReadBack) {
   const std::string bytes = encode({.output = "abc"});
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     EXPECT_FALSE(decode_memo(bytes.substr(0, size))) << size;
+    EXPECT_TRUE(size >= 72 || !memo_command(bytes.substr(0, size))) << size;
   }
   EXPECT_FALSE(decode_memo(bytes + "x"));
 }

@@ -202,8 +202,11 @@ TEST_F(StatisticsTest, IsWrittenInTheDocumentedFormats) {
                     .operation = Timed::get,
                     .took = microseconds(1500)}};
   EXPECT_EQ(statistics_json(view),
-            R"({"write_cache":{"count":150,"total":2250,"avg":15,"p50":14,"p95":20.5,"p99":31}})");
-  EXPECT_EQ(statistics_json({}), "{}");
+            R"({"counters":{"hits":3,"misses":0,"stale_hits":0,"evicted":0,"expired":0,"lost_hits":0},)"
+            R"("write_cache":{"count":150,"total":2250,"avg":15,"p50":14,"p95":20.5,"p99":31}})");
+  EXPECT_EQ(statistics_json({}),
+            R"({"counters":{"hits":0,"misses":0,"stale_hits":0,"evicted":0,"expired":0,)"
+            R"("lost_hits":0}})");
   EXPECT_EQ(statistics_csv(view),
             "timestamp,operation,duration_ms\n1700000000.042,read_cache,1.5\n");
   const std::string text = statistics_prometheus(view, "a\"b\\c");

@@ -105,6 +105,23 @@ class Entries(CacheTest):
         self.refused("cache", "delete", "--prefix", "", mentions="cache clear")
         self.refused("cache", "delete", "k", "--tag", "t")
 
+    def test_deleting_from_nothing_makes_nothing(self):
+        for words in (("k",), ("--prefix", "a"), ("--pattern", "a"), ("--tag", "t"), ("-n", "k")):
+            self.assertEqual(self.cache("delete", *words, "--json").json()["deleted"], 0)
+        self.assertFalse(self.folder_of().exists())
+        self.refused("cache", "delete", "k", "--ns", "a/b")
+
+    def test_a_config_file_that_is_named_is_read(self):
+        broken = self.file("broken.toml", "nonsense [")
+        for words in (("get", "k"), ("set", "k", "v"), ("list",), ("delete", "k")):
+            self.refused("cache", *words, "--config", broken, mentions="broken.toml")
+            self.refused("cache", *words, mentions="broken.toml", env={"SLUICE_CONFIG": str(broken)})
+            self.refused("cache", *words, "--config", "absent.toml", mentions="absent.toml",
+                         code=NOT_FOUND)
+        self.refused("cache", "exec", "--config", broken, "--", "true", mentions="broken.toml",
+                     code=125)
+        self.assertFalse(self.folder_of().exists())
+
     def test_list(self):
         self.cache("set", "a:1", "1", "--tag", "x", "--cost", "250")
         self.cache("set", "a:2", "22", "--tag", "y", "--ttl", "1h")
@@ -118,6 +135,20 @@ class Entries(CacheTest):
                          [("a:1", 1, ["x"], 250), ("a:2", 2, ["y"], 100), ("b", 0, [], 100)])
         self.assertIn("expires", entries[1])
         self.assertIn("a:1", self.cache("list", "-l").text)
+        self.assertNotIn("command", entries[0])
+
+    def test_list_shows_what_was_memoized(self):
+        self.cache("exec", "--tag", "t", "--", "printf", "%s", "a b", "x" * 300)
+        self.cache("set", "exec:mine", "not a result")
+        first, second = [json.loads(line) for line in self.cache("list", "--json").lines()]
+        if first["key"] == "exec:mine":
+            first, second = second, first
+        self.assertTrue(first["command"].startswith("printf %s 'a b' xxx"), first)
+        self.assertLess(len(first["command"]), 210)
+        self.assertNotIn("command", second)
+        self.assertIn("printf %s 'a b' xxx", self.cache("list", "-l").text)
+        # Looking is no use.
+        self.assertEqual(self.cache("stats", "--json").json()["counters"]["hits"], 0)
 
     def test_the_front_and_the_engine_do_the_same(self):
         for program in (SLUICE, ENGINE):
@@ -444,6 +475,8 @@ class Sizes(CacheTest):
         self.cache("get", "none", code=NOT_FOUND)
         stats = self.cache("stats", "--json").json()
         self.assertEqual((stats["write_cache"]["count"], stats["read_cache"]["count"]), (1, 2))
+        self.assertEqual(stats["counters"], {"hits": 1, "misses": 1, "stale_hits": 0, "evicted": 0,
+                                             "expired": 0, "lost_hits": 0})
         self.assertEqual(set(stats["read_cache"]), {"count", "total", "avg", "p50", "p95", "p99"})
         lines = self.cache("stats", "--csv").lines()
         self.assertEqual(lines[0], "timestamp,operation,duration_ms")
@@ -454,7 +487,8 @@ class Sizes(CacheTest):
         self.cache("set", "k", "v", env={"CACHE_PERF_MONITORING": "disabled"})
         self.assertEqual(self.cache("stats", "--json").json()["write_cache"]["count"], 1)
         self.cache("stats", "--reset")
-        self.assertEqual(self.cache("stats", "--json").json(), {})
+        self.assertEqual(self.cache("stats", "--json").json(),
+                         {"counters": dict.fromkeys(stats["counters"], 0)})
         self.refused("cache", "stats", "--json", "--csv")
 
     def test_health(self):
