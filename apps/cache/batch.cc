@@ -32,6 +32,10 @@ class Batch {
   }
 
   int run() {
+    if (is_typed_in()) {
+      session_.messages().say(
+          "type the operations, and end them with Ctrl-D (see `sluice help cache batch`)");
+    }
     std::optional<Error> unreadable;
     for (bool more = true; more;) {
       auto operation = format_.next();

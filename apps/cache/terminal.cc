@@ -55,6 +55,10 @@ void write_errors(std::string_view bytes) {
   static_cast<void>(write_fully(STDERR_FILENO, bytes));
 }
 
+bool is_typed_in() {
+  return ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1;
+}
+
 void die_of(int signal) {
   std::signal(signal, SIG_DFL);
   sigset_t set;

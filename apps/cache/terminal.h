@@ -17,6 +17,9 @@ Result<> write_output(std::string_view bytes);
 // Writes what another program has written to its stderr to ours.
 void write_errors(std::string_view bytes);
 
+// Whether somebody sits at a terminal and may not know that what they type is read.
+[[nodiscard]] bool is_typed_in();
+
 // Ends the program by this signal, whatever is done about it otherwise.
 [[noreturn]] void die_of(int signal);
 

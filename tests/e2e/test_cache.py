@@ -105,6 +105,15 @@ class Entries(CacheTest):
         self.refused("cache", "delete", "--prefix", "", mentions="cache clear")
         self.refused("cache", "delete", "k", "--tag", "t")
 
+    def test_somebody_at_a_terminal_is_told_what_is_awaited(self):
+        shown = self.on_terminal("cache", "set", "k", answers=[(b"Ctrl-D", b"typed\n\x04")])
+        self.assertEqual((shown.code, self.cache("get", "k").out), (0, b"typed\n"))
+        shown = self.on_terminal("cache", "batch",
+                                 answers=[(b"Ctrl-D", b'{"op":"get","key":"k"}\n\x04')])
+        self.assertEqual(shown.code, 0)
+        self.assertEqual(json.loads(shown.out)["value"], "typed\n")
+        self.refused("cache", "exec", "ls", "-l", mentions="after --", code=125)
+
     def test_deleting_from_nothing_makes_nothing(self):
         for words in (("k",), ("--prefix", "a"), ("--pattern", "a"), ("--tag", "t"), ("-n", "k")):
             self.assertEqual(self.cache("delete", *words, "--json").json()["deleted"], 0)
