@@ -1,8 +1,6 @@
 // sluice cache get
 #include <utility>
 
-#include "base/json_text.h"
-#include "base/timestamp.h"
 #include "base/utf8.h"
 #include "json_field.h"
 #include "shared_commands.h"
@@ -23,11 +21,6 @@ Result<> write_bare(Entry& entry) {
   }
 }
 
-std::string time_text(localcache::TimePoint time) {
-  return format_timestamp(
-      std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count());
-}
-
 // {"key":…,"value":…} with what else is known.
 Result<> write_json(const Session& session, Entry& entry) {
   std::string begin = "{";
@@ -45,13 +38,10 @@ Result<> write_json(const Session& session, Entry& entry) {
   }
   std::string out = fmt::format(R"(,"created":"{}")", time_text(entry.info.created));
   if (entry.info.expires) out += fmt::format(R"(,"expires":"{}")", time_text(*entry.info.expires));
-  out += fmt::format(R"(,"stale":{},"hits":{},"cost_ms":{},"tags":[)", entry.info.stale,
-                     entry.info.hits, entry.info.cost.count());
-  for (const std::string& tag : entry.info.tags) {
-    if (!out.ends_with('[')) out += ',';
-    append_json_string(out, is_utf8(tag) ? tag : printable(tag));
-  }
-  return write_output(out + "]}\n");
+  out += fmt::format(R"(,"stale":{},"hits":{},"cost_ms":{},)", entry.info.stale, entry.info.hits,
+                     entry.info.cost.count());
+  append_json_tags(out, entry.info.tags);
+  return write_output(out + "}\n");
 }
 
 }  // namespace

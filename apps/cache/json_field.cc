@@ -6,6 +6,7 @@
 
 #include "base/base64.h"
 #include "base/json_text.h"
+#include "base/timestamp.h"
 #include "base/utf8.h"
 
 namespace sluice::cache_cli {
@@ -21,6 +22,20 @@ void append_json_field(std::string& out, std::string_view name, std::string_view
   append_base64(out, bytes);
   out += name == "value" ? std::string(R"(","base64":true)")
                          : fmt::format(R"(","{}_base64":true)", name);
+}
+
+void append_json_tags(std::string& out, const std::vector<std::string>& tags) {
+  out += R"("tags":[)";
+  for (const std::string& tag : tags) {
+    if (!out.ends_with('[')) out += ',';
+    append_json_string(out, is_utf8(tag) ? tag : printable(tag));
+  }
+  out += ']';
+}
+
+std::string time_text(localcache::TimePoint time) {
+  return format_timestamp(
+      std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count());
 }
 
 namespace {

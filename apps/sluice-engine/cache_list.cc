@@ -2,9 +2,7 @@
 #include <algorithm>
 
 #include "base/duration.h"
-#include "base/json_text.h"
 #include "base/size.h"
-#include "base/timestamp.h"
 #include "base/utf8.h"
 #include "cache_command.h"
 #include "json_field.h"
@@ -18,17 +16,13 @@ namespace sluice::cli {
 namespace {
 
 using cache_cli::Session;
+using cache_cli::time_text;
 using localcache::Access;
 using localcache::EntryInfo;
 using localcache::TimePoint;
 
 constexpr std::size_t kFlushAt = std::size_t{64} << 10;
 constexpr std::size_t kWidestCommand = 60;
-
-std::string time_text(TimePoint time) {
-  return format_timestamp(
-      std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count());
-}
 
 // The commands behind memoized results, read without counting that as a use.
 class Commands {
@@ -62,13 +56,9 @@ std::string json_line(const EntryInfo& info, std::string_view command) {
   cache_cli::append_json_field(out, "key", info.key);
   out += fmt::format(R"(,"bytes":{},"created":"{}")", info.value_bytes, time_text(info.created));
   if (info.expires) out += fmt::format(R"(,"expires":"{}")", time_text(*info.expires));
-  out += fmt::format(R"(,"stale":{},"used":"{}","hits":{},"cost_ms":{},"tags":[)", info.stale,
+  out += fmt::format(R"(,"stale":{},"used":"{}","hits":{},"cost_ms":{},)", info.stale,
                      time_text(info.used), info.hits, info.cost.count());
-  for (const std::string& tag : info.tags) {
-    if (!out.ends_with('[')) out += ',';
-    append_json_string(out, is_utf8(tag) ? tag : printable(tag));
-  }
-  out += ']';
+  cache_cli::append_json_tags(out, info.tags);
   if (!command.empty()) {
     out += ',';
     cache_cli::append_json_field(out, "command", command);

@@ -85,7 +85,7 @@ std::string lock_name(std::string_view key) {
 }
 
 // Whether the last runner has ended without a result for those who waited: eight bytes in the file
-// of the lock, behind what the lock keeps there. The file is there as long as somebody waits.
+// of the lock, behind what the lock keeps there. The file is there as long as somebody waits in it.
 class UnsharedMark {
  public:
   UnsharedMark(const Location& location, std::string_view key)
@@ -266,6 +266,10 @@ Result<Memo::Got> Memo::get(std::string_view key, const Run& run) {
               ? std::optional(std::max(*options_.wait - spent, std::chrono::milliseconds(0)))
               : std::nullopt;
     }
+    // Opened before the wait: those who do not wait in the kernel keep no place in the file, which
+    // goes away with the runner then.
+    std::optional<UnsharedMark> mark;
+    if (attempt != Attempt::at_once) mark.emplace(cache_.location(), key);
     std::optional<Lock> lock;
     if (auto taken = Lock::take(cache_.location(), lock_name(key), how)) {
       lock.emplace(std::move(*taken));
@@ -276,7 +280,7 @@ Result<Memo::Got> Memo::get(std::string_view key, const Run& run) {
     }
     // Somebody may have finished between the look and the lock.
     if (auto result = fresh(key, damaged)) return Got{.result = std::move(*result)};
-    if (attempt != Attempt::at_once && UnsharedMark(cache_.location(), key).is_set()) {
+    if (mark && mark->is_set()) {
       lock.reset();
       return with_damage(run_and_store(key, run));
     }

@@ -311,16 +311,16 @@ class NotShared(ProcessTest):
 
     WAITERS = 8
 
-    def generations(self, *flags, script):
+    def generations(self, *flags, script, env=None):
         """Runs one, and eight while it runs. Returns how many runs followed each other at the deepest,
         how many there were, and with which codes the callers ended."""
         gate = self.fifo("gate")
         command = ["cache", "exec", *flags, "--", "sh", "-c",
                    f"echo begin $$ >> marks; test -e later && sleep 0.3 || cat '{gate}';"
                    f"echo end $$ >> marks; {script}"]
-        first = self.start(*command)
+        first = self.start(*command, env=env)
         self.wait_for(lambda: self.lines("marks"), "the first run")
-        others = [self.start(*command) for _ in range(self.WAITERS)]
+        others = [self.start(*command, env=env) for _ in range(self.WAITERS)]
         pids = {other.process.pid for other in others}
         self.wait_for(lambda: all(self.sleeps(pid) for pid in pids), "those who wait")
         (self.folder / "later").touch()
@@ -351,6 +351,12 @@ class NotShared(ProcessTest):
 
     def test_failures_that_are_discarded(self):
         deepest, runs, codes = self.generations("--discard-failures", script="exit 3")
+        self.assertEqual((runs, codes), (1 + self.WAITERS, {3}))
+        self.assertLessEqual(deepest, 2)
+
+    def test_those_who_wait_by_the_clock(self):
+        deepest, runs, codes = self.generations("--discard-failures", script="exit 3",
+                                                env={"LOCK_BACKOFF_STRATEGY": "linear"})
         self.assertEqual((runs, codes), (1 + self.WAITERS, {3}))
         self.assertLessEqual(deepest, 2)
 
