@@ -41,6 +41,24 @@ def frames(entries, size):
     return b"".join(b"set\0key:%08d\0%s\0" % (i, value) for i in range(entries))
 
 
+def exact_size(bench, add, sets):
+    """8 processes that set values of 1,000 bytes, a process each time."""
+    writers, value = 8, "x" * 1000
+    script = (f'i=0; while [ $i -lt {sets} ]; do "$0" cache set --ns exact "$1:$i" {value} || exit 1; '
+              "i=$((i + 1)); done")
+    running = [subprocess.Popen(["sh", "-c", script, bench.sluice, f"writer{number}"],
+                                env=bench.environment) for number in range(writers)]
+    require(all(process.wait() == 0 for process in running), "a set failed")
+    size = json.loads(subprocess.run([bench.sluice, "cache", "size", "--ns", "exact", "--json"],
+                                     env=bench.environment, capture_output=True, check=True).stdout)
+    entries = writers * sets
+    told = sum(len(f"writer{number}:{i}") + len(value)
+               for number in range(writers) for i in range(sets))
+    add(f"size after 8 processes × {sets} sets", abs(size["entries"] - entries) +
+        abs(size["bytes"] - told), 0, "entries and bytes off", peer="what was written",
+        detail=f"{size['entries']:,} entries, {size['bytes']:,} bytes")
+
+
 def processes(bench):
     cache = [bench.sluice, "cache"]
     pairs = 200 if bench.quick else 2000
@@ -87,9 +105,12 @@ def processes(bench):
     add("batch of 10,000, the process included", large * 100, 10, "µs an entry",
         detail=f"{10_000 / large:,.0f} entries/s")
 
+    exact_size(bench, add, 50 if bench.quick else 500)
+
     locked, _ = together(bench, 8, [*cache, "lock", "l", "--", "sleep", "0.02"])
+    flocked, _ = together(bench, 8, ["flock", bench.path("flock"), "sleep", "0.02"])
     add("lock: 8 processes with 20 ms of work each", locked / 0.16, 1.2, "× their sum",
-        detail=f"{locked * 1000:.0f} ms")
+        detail=f"{locked * 1000:.0f} ms; flock(1) {flocked * 1000:.0f} ms")
 
     runs = bench.path("runs")
     spent, outputs = together(bench, 200, [

@@ -22,7 +22,7 @@ int file_of(std::string_view bytes) {
 // Reads everything, and answers every operation.
 void read_all(sluice::cache_cli::BatchFormat& format, std::size_t most) {
   using namespace sluice;
-  std::string out;
+  cache_cli::Spool out({"/tmp"});
   std::size_t operations = 0;
   for (;;) {
     const auto operation = format.next();
@@ -31,8 +31,9 @@ void read_all(sluice::cache_cli::BatchFormat& format, std::size_t most) {
     fuzz::require(operations <= most, "an operation takes some bytes");
     localcache::Answer answer;
     if ((*operation)->refused) answer.done = std::unexpected(*(*operation)->refused);
-    const bool good = format.append(out, **operation, answer);
-    fuzz::require(good == !(*operation)->refused.has_value(), "what was refused has failed");
+    const auto good = format.append(out, **operation, answer);
+    fuzz::require(good.has_value(), "the answer is kept");
+    fuzz::require(*good == !(*operation)->refused.has_value(), "what was refused has failed");
   }
 }
 
@@ -45,7 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   cache_cli::NulFormat frames(file);
   read_all(frames, size);
   ::lseek(file, 0, SEEK_SET);
-  cli::JsonFormat lines(file);
+  cli::JsonFormat lines(file, {"/tmp"});
   read_all(lines, size);
   ::close(file);
   return 0;

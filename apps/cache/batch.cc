@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/utf8.h"
@@ -31,6 +32,10 @@ class Batch {
   }
 
   int run() {
+    if (is_typed_in()) {
+      session_.messages().say(
+          "type the operations, and end them with Ctrl-D (see `sluice help cache batch`)");
+    }
     std::optional<Error> unreadable;
     for (bool more = true; more;) {
       auto operation = format_.next();
@@ -62,29 +67,39 @@ class Batch {
                        .options = {.ttl = operation.ttl ? operation.ttl : ttl_,
                                    .tags = operation.tags.value_or(tags_)}});
     }
-    std::vector<Answer> answers;
-    if (!steps.empty()) {
-      if (auto opened = open(); !opened) return opened;
-      auto done = cache_->batch(steps);
-      if (!done) return std::unexpected(done.error());
-      answers = std::move(*done);
-    }
-    std::string out;
-    std::size_t next = 0;
-    for (const BatchOperation& operation : operations_) {
-      Answer none;
-      if (operation.refused) none.done = std::unexpected(*operation.refused);
-      Answer& answer = takes_part(operation) ? answers[next++] : none;
-      if (!format_.append(out, operation, answer)) ++failed_;
-      if (out.size() >= kReadPiece) {
-        if (auto written = write_output(out); !written) return written;
-        out.clear();
+    // Nobody may see an answer before all is done.
+    Spool answers(session_.spool_folders());
+    auto next = operations_.begin();
+    const auto answer_those_without = [&]() -> Result<> {
+      for (; next != operations_.end() && !takes_part(*next); ++next) {
+        Answer none;
+        if (next->refused) none.done = std::unexpected(*next->refused);
+        if (auto kept = append(answers, *next, none); !kept) return kept;
       }
+      return {};
+    };
+    if (!steps.empty()) {
+      const bool changes = std::ranges::any_of(
+          steps, [](const Operation& step) { return step.kind != Operation::Kind::get; });
+      if (auto opened = open(changes ? Access::write : Access::read); !opened) return opened;
+      auto done = cache_->batch(steps, [&](Answer answer) -> Result<> {
+        if (auto kept = answer_those_without(); !kept) return kept;
+        return append(answers, *next++, answer);
+      });
+      if (!done) return done;
     }
+    if (auto kept = answer_those_without(); !kept) return kept;
     done_ += operations_.size();
     operations_.clear();
     bytes_ = 0;
-    return write_output(out);
+    return answers.each(write_output);
+  }
+
+  Result<> append(Spool& answers, const BatchOperation& operation, Answer& answer) {
+    const auto good = format_.append(answers, operation, answer);
+    if (!good) return std::unexpected(good.error());
+    if (!*good) ++failed_;
+    return {};
   }
 
   [[nodiscard]] bool takes_part(const BatchOperation& operation) const {
@@ -92,11 +107,12 @@ class Batch {
     return operation.kind == Operation::Kind::get || !session_.dry_run();
   }
 
-  Result<> open() {
-    if (cache_ != nullptr) return {};
-    const auto cache = session_.open(Access::write);
+  Result<> open(Access access) {
+    if (cache_ != nullptr && (access == Access::read || writes_)) return {};
+    const auto cache = session_.open(access);
     if (!cache) return std::unexpected(cache.error());
     cache_ = *cache;
+    writes_ = access == Access::write;
     return {};
   }
 
@@ -105,6 +121,7 @@ class Batch {
   std::optional<localcache::Milliseconds> ttl_;
   std::vector<std::string> tags_;
   Cache* cache_ = nullptr;
+  bool writes_ = false;
   std::vector<BatchOperation> operations_;
   std::size_t bytes_ = 0;
   std::uint64_t done_ = 0;
@@ -188,33 +205,47 @@ Result<std::optional<BatchOperation>> NulFormat::next() {
   return operation;
 }
 
-bool NulFormat::append(std::string& out, const BatchOperation& operation, Answer& answer) {
-  std::string_view word = "ok";
-  std::string text;
-  if (!answer.done) {
-    word = "error";
-    text = answer.done.error().message;
-  } else if (operation.kind == Operation::Kind::get) {
-    word = "miss";
-    if (answer.entry) {
-      auto value = answer.entry->value.rest();
-      if (!value) {
-        word = "error";
-        text = value.error().message;
-      } else if (value->find('\0') != std::string::npos) {
-        word = "error";
-        text = "the value holds a NUL: get it by `sluice cache get`, or without -0";
-      } else {
-        word = "hit";
-        text = std::move(*value);
-      }
+namespace {
+
+// Appends a value that goes into a field. What it returns: why that could not be.
+Result<std::optional<std::string>> append_value(Spool& out, localcache::Value& value) {
+  for (;;) {
+    const auto piece = value.next();
+    if (!piece) return piece.error().message;
+    if (piece->empty()) return std::nullopt;
+    if (piece->find('\0') != std::string_view::npos) {
+      return "the value holds a NUL: get it by `sluice cache get`, or without -0";
     }
+    if (auto kept = out.append(*piece); !kept) return std::unexpected(kept.error());
   }
-  out += word;
-  out += '\0';
-  out += text;
-  out += '\0';
-  return word != "error";
+}
+
+}  // namespace
+
+Result<bool> NulFormat::append(Spool& out, const BatchOperation& operation, Answer& answer) {
+  using namespace std::string_view_literals;
+  const std::uint64_t begin = out.size();
+  std::optional<std::string> failed;
+  Result<> kept;
+  if (!answer.done) {
+    failed = answer.done.error().message;
+  } else if (operation.kind != Operation::Kind::get) {
+    kept = out.append("ok\0\0"sv);
+  } else if (!answer.entry) {
+    kept = out.append("miss\0\0"sv);
+  } else {
+    if (kept = out.append("hit\0"sv); !kept) return std::unexpected(kept.error());
+    auto problem = append_value(out, answer.entry->value);
+    if (!problem) return std::unexpected(problem.error());
+    failed = std::move(*problem);
+    if (!failed) kept = out.append("\0"sv);
+  }
+  if (failed) {
+    out.truncate(begin);
+    kept = out.append(fmt::format("error{}{}{}", '\0', *failed, '\0'));
+  }
+  if (!kept) return std::unexpected(kept.error());
+  return !failed.has_value();
 }
 
 int run_batch(Session& session, BatchFormat& format) {

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "localcache/entry.h"
+#include "spool.h"
 
 namespace sluice::cache_cli {
 
@@ -27,9 +28,10 @@ class BatchFormat {
   virtual ~BatchFormat() = default;
   // The next operation, or nothing at the end. An error: what follows cannot be read either.
   virtual Result<std::optional<BatchOperation>> next() = 0;
-  // Appends the answer to an operation. False: it is that the operation failed.
-  virtual bool append(std::string& out, const BatchOperation& operation,
-                      localcache::Answer& answer) = 0;
+  // Appends the answer to an operation. False: it is that the operation failed. An error: the spool
+  // did not take it.
+  virtual Result<bool> append(Spool& out, const BatchOperation& operation,
+                              localcache::Answer& answer) = 0;
 };
 
 // The largest field or line that is read: whoever has larger values gives them to `cache set`.
@@ -42,8 +44,8 @@ class NulFormat : public BatchFormat {
   // Reads from this descriptor, which stays open.
   explicit NulFormat(int descriptor) : descriptor_(descriptor) {}
   Result<std::optional<BatchOperation>> next() override;
-  bool append(std::string& out, const BatchOperation& operation,
-              localcache::Answer& answer) override;
+  Result<bool> append(Spool& out, const BatchOperation& operation,
+                      localcache::Answer& answer) override;
 
  private:
   // The next field without its NUL; nothing at the end.

@@ -18,33 +18,15 @@
 #include <utility>
 #include <vector>
 
+#include "base/descriptor.h"
+#include "base/utf8.h"
+#include "localcache/files.h"
 #include "session.h"
 
 namespace sluice::cache_cli {
 
 namespace {
-
 using Clock = std::chrono::steady_clock;
-
-// A descriptor that is closed with its owner.
-class Descriptor {
- public:
-  explicit Descriptor(int number = -1) : number_(number) {}
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  ~Descriptor() { close(); }
-  void close() {
-    if (number_ >= 0) ::close(std::exchange(number_, -1));
-  }
-  [[nodiscard]] int get() const { return number_; }
-  [[nodiscard]] bool open() const { return number_ >= 0; }
-
- private:
-  int number_;
-};
 
 struct Pipe {
   Descriptor read;
@@ -150,9 +132,9 @@ class Run {
     child_ = ::fork();
     if (child_ < 0) return fail(kOwnFailure, "cannot start a process for the command", errno);
     if (child_ == 0) become(output.write.get(), errors.write.get(), failure.write.get(), piped);
-    output.write.close();
-    errors.write.close();
-    failure.write.close();
+    output.write.reset();
+    errors.write.reset();
+    failure.write.reset();
 
     int error = 0;
     ssize_t got = 0;
@@ -242,7 +224,10 @@ class Run {
         reap();
         continue;
       }
-      if (std::ranges::find(kEnding, signal) != std::end(kEnding)) end_.disturbed = true;
+      if (std::ranges::find(kEnding, signal) != std::end(kEnding)) {
+        end_.disturbed = true;
+        asked_by_ = signal;
+      }
       // The terminal has sent it to the command, too.
       if (info.ssi_code != SI_KERNEL && !exited_) ::kill(child_, signal);
     }
@@ -258,8 +243,8 @@ class Run {
       end_.code = WEXITSTATUS(status);
       exited_ = true;
     } else if (WIFSIGNALED(status)) {
-      end_.code = 128 + WTERMSIG(status);
-      end_.disturbed = true;
+      end_.signal = WTERMSIG(status);
+      end_.code = 128 + end_.signal;
       exited_ = true;
     }
   }
@@ -270,7 +255,7 @@ class Run {
     const ssize_t got = ::read(flow.from.get(), piece.data(), piece.size());
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
     if (got <= 0) {
-      flow.from.close();
+      flow.from.reset();
       return false;
     }
     const std::string_view bytes(piece.data(), static_cast<std::size_t>(got));
@@ -285,7 +270,7 @@ class Run {
     if (wrote >= 0) {
       flow.pending.erase(0, static_cast<std::size_t>(wrote));
     } else if (errno == EPIPE && flow.to == STDOUT_FILENO) {
-      die_of_broken_pipe();  // and so does the command
+      die_of(SIGPIPE);  // and so does the command
     } else if (errno != EINTR && errno != EAGAIN) {
       // A full disk, say. Nobody can be told what cannot be written to stderr.
       if (flow.to == STDOUT_FILENO) {
@@ -296,14 +281,27 @@ class Run {
     }
   }
 
+  // When the command has ended: whether somebody wants us not to wait for who reads from us.
+  bool asked_to_end() {
+    asked_by_ = 0;
+    read_signals();
+    if (asked_by_ == 0) return false;
+    end_.signal = asked_by_;
+    end_.code = 128 + asked_by_;
+    return true;
+  }
+
   void drain(Flow& flow) {
     do {
       while (!flow.pending.empty()) {
-        struct pollfd ready{.fd = flow.to, .events = POLLOUT, .revents = 0};
-        ::poll(&ready, 1, -1);
-        write_some(flow);
+        std::array<struct pollfd, 2> ready{
+            {{.fd = flow.to, .events = POLLOUT, .revents = 0},
+             {.fd = signals_.descriptor(), .events = POLLIN, .revents = 0}}};
+        ::poll(ready.data(), ready.size(), -1);
+        if (ready[1].revents != 0 && asked_to_end()) return;
+        if (ready[0].revents != 0) write_some(flow);
       }
-    } while (flow.from.open() && read_some(flow));
+    } while (flow.from && read_some(flow));
   }
 
   const ChildOptions& options_;
@@ -312,6 +310,7 @@ class Run {
   pid_t child_ = -1;
   std::vector<Flow> flows_;
   bool exited_ = false;
+  int asked_by_ = 0;  // the last signal that asks to end
   std::string unwritten_;
   ChildEnd end_;
 };
@@ -320,6 +319,22 @@ class Run {
 
 ChildEnd run_child(const ChildOptions& options) {
   return Run(options).run();
+}
+
+void die_if_interrupted(Session& session, const ChildEnd& end) {
+  if (end.signal != SIGINT) return;
+  session.close();
+  die_of(SIGINT);
+}
+
+std::string shown(std::span<const std::string> words) {
+  constexpr std::size_t kMost = 200;
+  std::string line;
+  for (const std::string& word : words) {
+    line += fmt::format("{}{}", line.empty() ? "" : " ", shell_quoted(word));
+    if (line.size() > kMost) break;
+  }
+  return truncated_to_width(printable(line), kMost);
 }
 
 }  // namespace sluice::cache_cli

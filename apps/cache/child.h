@@ -12,6 +12,8 @@
 
 namespace sluice::cache_cli {
 
+class Session;
+
 enum class Stream : unsigned char { output, errors };
 
 struct ChildOptions {
@@ -30,8 +32,10 @@ struct ChildEnd {
   // run, 127: there is none (then `failure` says so); 125: an error of our own (then, too).
   int code = 0;
   std::string failure;
-  // It was killed, or one of us got a signal that asks to end: the result is not what the command
-  // gives when it is left alone.
+  // The signal that ended it; 0: it ended by itself.
+  int signal = 0;
+  // We got a signal that asks to end, or the deadline came: this is not how the command ends when
+  // it is left alone.
   bool disturbed = false;
   bool past_deadline = false;
   std::chrono::steady_clock::duration took{};
@@ -44,5 +48,14 @@ struct ChildEnd {
 //
 // For programs of one thread.
 ChildEnd run_child(const ChildOptions& options);
+
+// Ends this process by Ctrl-C's signal if that has ended the command: an interactive shell goes on
+// with its loop otherwise, since it takes the interrupt for handled. To be called when locks have
+// been released; closes the cache.
+void die_if_interrupted(Session& session, const ChildEnd& end);
+
+// Words as one could type them, for those who want to know what a process does: printable, and not
+// too long.
+std::string shown(std::span<const std::string> words);
 
 }  // namespace sluice::cache_cli

@@ -97,6 +97,7 @@ std::string entries_text(std::uint64_t entries) {
 }
 
 Result<std::uint64_t> run(Session& session, const Wanted& wanted) {
+  if (!session.exists()) return 0;
   const Invocation& invocation = session.invocation();
   const std::string where = printable(session.location().name);
   const auto most = invocation.count("max-delete");

@@ -7,7 +7,6 @@
 #include <climits>
 
 #include "base/size.h"
-#include "base/utf8.h"
 #include "child.h"
 #include "localcache/memo.h"
 #include "shared_commands.h"
@@ -50,9 +49,7 @@ localcache::MemoOptions memo_options(const Session& session) {
   options.discard_failures = invocation.on("discard-failures");
   options.tags = invocation.values("tag");
   options.lock_wait = session.lock_wait();
-  options.command = "cache exec";
-  for (const std::string& word : invocation.arguments()) options.command += " " + word;
-  options.command = truncated_to_width(printable(options.command), 200);
+  options.command = shown(invocation.arguments());
   if (session.deadline()) {
     options.wait = std::max(std::chrono::ceil<std::chrono::milliseconds>(
                                 *session.deadline() - std::chrono::steady_clock::now()),
@@ -83,6 +80,7 @@ class Runner {
     }
     if (end_.past_deadline) return fail(ErrorCode::deadline, "the --deadline is over");
     if (end_.disturbed) return fail(ErrorCode::interrupted, "the command was interrupted");
+    if (end_.signal != 0) return fail(ErrorCode::io, "the command was killed");
     if (too_long_) {
       return fail(ErrorCode::too_large, "the command wrote more than {} (--max-output)",
                   format_bytes(most_));
@@ -158,29 +156,64 @@ Result<std::optional<Memo::Found>> find(const Session& session, const std::strin
   if (!bytes) return std::unexpected(bytes.error());
   auto result = localcache::decode_memo(*bytes);
   if (!result) return std::nullopt;  // somebody stored something else there
-  const auto how = localcache::freshness(*result, std::chrono::system_clock::now());
+  const auto how = localcache::freshness(*result, std::chrono::system_clock::now(),
+                                         memo_options(session).patience());
   if (how == localcache::Freshness::expired) return std::nullopt;
   return Memo::Found{std::move(*result), how};
 }
 
-int compute(Session& session, const std::string& key) {
-  const auto cache = session.open(Access::write);
-  if (!cache) return own_failure(session, cache.error());
-  Runner runner(session, true);
-  Memo memo(**cache, memo_options(session));
-  const auto got = memo.get(key, [&] { return runner.run(); });
-  if (!runner.ran()) return got ? replay(session, got->result) : own_failure(session, got.error());
-  if (!got && !runner.end().failure.empty()) {
-    session.messages().error(got.error().message);
-    return runner.end().code;
+// How the command ended is what counts, whatever became of its result.
+int end_as(const Session& session, const ChildEnd& end) {
+  if (!end.failure.empty()) {
+    session.messages().error(end.failure);
+  } else if (end.past_deadline) {
+    session.messages().error("the --deadline is over: the command was ended");
+    return kOwnFailure;
   }
-  if (!got && runner.end().past_deadline) return own_failure(session, got.error());
+  return end.code;
+}
+
+void tell(const Session& session, const Result<Memo::Got>& got) {
   if (!got) {
     session.messages().detail(fmt::format("the result was not kept: {}", got.error().message));
-  } else if (got->not_stored) {
+    return;
+  }
+  if (got->damaged) {
+    session.messages().warn(
+        fmt::format("the stored result could not be read, and the command was "
+                    "run anew: {}",
+                    got->damaged->message));
+  }
+  if (got->not_stored) {
     session.messages().warn(fmt::format("the result was not kept: {}", got->not_stored->message));
   }
-  return runner.end().code;
+}
+
+// A cache that cannot be used keeps no command from running.
+int compute(Session& session, const std::string& key, Runner& runner) {
+  std::optional<Error> unusable;
+  if (const auto cache = session.open(Access::write)) {
+    Memo memo(**cache, memo_options(session));
+    const auto got = memo.get(key, [&] { return runner.run(); });
+    if (runner.ran()) {
+      tell(session, got);
+      return end_as(session, runner.end());
+    }
+    if (got) return replay(session, got->result);
+    unusable = got.error();
+  } else {
+    unusable = cache.error();
+  }
+  if (unusable->code == ErrorCode::timeout && session.deadline()) {
+    session.messages().error(
+        "the --deadline is over: another process is still running the command");
+    return kOwnFailure;
+  }
+  session.messages().warn(fmt::format(
+      "the cache cannot be used, and the command runs without it: {}", unusable->message));
+  session.close();
+  static_cast<void>(runner.run());
+  return end_as(session, runner.end());
 }
 
 }  // namespace
@@ -198,8 +231,10 @@ int run_exec(Session& session) {
     if (stale) refresh_in_background(session, *key);
     return replay(session, (*found)->result);
   }
-  const int code = compute(session, *key);
+  Runner runner(session, true);
+  const int code = compute(session, *key, runner);
   session.record(localcache::Timed::exec, std::chrono::steady_clock::now() - began);
+  die_if_interrupted(session, runner.end());
   return code;
 }
 

@@ -1,6 +1,6 @@
 // sluice cache get
-#include "base/json_text.h"
-#include "base/timestamp.h"
+#include <utility>
+
 #include "base/utf8.h"
 #include "json_field.h"
 #include "shared_commands.h"
@@ -21,28 +21,27 @@ Result<> write_bare(Entry& entry) {
   }
 }
 
-std::string time_text(localcache::TimePoint time) {
-  return format_timestamp(
-      std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count());
-}
-
-// {"key":…,"value":…} with what else is known. Needs the whole value in memory, twice.
-Result<> write_json(Entry& entry) {
-  const auto value = entry.value.rest();
-  if (!value) return std::unexpected(value.error());
-  std::string out = "{";
-  append_json_field(out, "key", entry.info.key);
-  out += ',';
-  append_json_field(out, "value", *value);
-  out += fmt::format(R"(,"created":"{}")", time_text(entry.info.created));
-  if (entry.info.expires) out += fmt::format(R"(,"expires":"{}")", time_text(*entry.info.expires));
-  out += fmt::format(R"(,"stale":{},"hits":{},"cost_ms":{},"tags":[)", entry.info.stale,
-                     entry.info.hits, entry.info.cost.count());
-  for (const std::string& tag : entry.info.tags) {
-    if (!out.ends_with('[')) out += ',';
-    append_json_string(out, is_utf8(tag) ? tag : printable(tag));
+// {"key":…,"value":…} with what else is known.
+Result<> write_json(const Session& session, Entry& entry) {
+  std::string begin = "{";
+  append_json_field(begin, "key", entry.info.key);
+  begin += ',';
+  // The value comes when all of it could be read.
+  const auto take = [&](std::string_view piece) -> Result<> {
+    if (!begin.empty()) {
+      if (auto written = write_output(std::exchange(begin, {})); !written) return written;
+    }
+    return write_output(piece);
+  };
+  if (auto written = write_json_value(entry.value, session.spool_folders(), take); !written) {
+    return written;
   }
-  return write_output(out + "]}\n");
+  std::string out = fmt::format(R"(,"created":"{}")", time_text(entry.info.created));
+  if (entry.info.expires) out += fmt::format(R"(,"expires":"{}")", time_text(*entry.info.expires));
+  out += fmt::format(R"(,"stale":{},"hits":{},"cost_ms":{},)", entry.info.stale, entry.info.hits,
+                     entry.info.cost.count());
+  append_json_tags(out, entry.info.tags);
+  return write_output(out + "}\n");
 }
 
 }  // namespace
@@ -62,7 +61,7 @@ int run_get(Session& session) {
                                           printable(session.location().name), printable(key)));
     return static_cast<int>(ExitCode::not_found);
   }
-  const auto written = session.json() ? write_json(**entry) : write_bare(**entry);
+  const auto written = session.json() ? write_json(session, **entry) : write_bare(**entry);
   if (!written) return session.report(written.error());
   return 0;
 }

@@ -31,17 +31,6 @@ Error usage(std::string message) {
   return {ErrorCode::invalid_argument, Retry::never, std::nullopt, std::move(message)};
 }
 
-// The words as one could type them, for those who wait.
-std::string shown(std::span<const std::string> words) {
-  constexpr std::size_t kMost = 200;
-  std::string line;
-  for (const std::string& word : words) {
-    line += fmt::format("{}{}", line.empty() ? "" : " ", shell_quoted(word));
-    if (line.size() > kMost) break;
-  }
-  return truncated_to_width(printable(line), kMost);
-}
-
 // What the holder of --hold-for says that it does: --release goes by it.
 std::string held_for(std::uint64_t pid) {
   return fmt::format("held for process {}", pid);
@@ -52,11 +41,8 @@ LockOptions lock_options(const Session& session, std::string command) {
   LockOptions options{.mode = invocation.on("shared") ? localcache::LockMode::shared
                                                       : localcache::LockMode::exclusive,
                       .wait = session.lock_wait(),
+                      .timeout = invocation.duration("timeout"),
                       .command = std::move(command)};
-  // The standard of --timeout is that of requests on a network.
-  if (invocation.origin("timeout").value_or(Origin::standard) != Origin::standard) {
-    options.timeout = invocation.duration("timeout");
-  }
   if (session.deadline()) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(
         *session.deadline() - std::chrono::steady_clock::now());
@@ -151,14 +137,18 @@ Result<> release(const Session& session, std::uint64_t pid) {
   return {};
 }
 
-int run_command(const Session& session) {
+int run_command(Session& session) {
   const auto words = session.invocation().arguments().subspan(1);
-  const auto lock = take(session, shown(words));
-  if (!lock) return own_failure(session, lock.error());
-  const ChildEnd end = run_child({.words = words,
-                                  .umask = session.umask(),
-                                  .on_output = nullptr,
-                                  .deadline = session.deadline()});
+  ChildEnd end;
+  {
+    const auto lock = take(session, shown(words));
+    if (!lock) return own_failure(session, lock.error());
+    end = run_child({.words = words,
+                     .umask = session.umask(),
+                     .on_output = nullptr,
+                     .deadline = session.deadline()});
+  }
+  die_if_interrupted(session, end);
   if (!end.failure.empty()) session.messages().error(end.failure);
   if (end.past_deadline) {
     session.messages().error("the --deadline is over: the command was ended");

@@ -68,10 +68,8 @@ Result<Session> Session::begin(const Invocation& invocation, const Getenv& envir
   }
   session.options_.timing = !is_disabled(environment, "CACHE_PERF_MONITORING");
   session.counts_by_walking_ = is_disabled(environment, "CACHE_SIZE_TRACKING");
-  if (invocation.origin("timeout").value_or(Origin::standard) != Origin::standard) {
-    session.options_.busy_timeout =
-        invocation.duration("timeout").value_or(session.options_.busy_timeout);
-  }
+  session.options_.busy_timeout =
+      invocation.duration("timeout").value_or(session.options_.busy_timeout);
   if (const auto time = invocation.duration("deadline")) {
     session.deadline_ = std::chrono::steady_clock::now() + *time;
   }
@@ -82,6 +80,15 @@ localcache::OpenOptions Session::options(localcache::Access access) const {
   localcache::OpenOptions options = options_;
   options.access = access;
   return options;
+}
+
+std::vector<std::string> Session::spool_folders() const {
+  return {location_.folder(), environment_("TMPDIR").value_or("/tmp")};
+}
+
+bool Session::exists() const {
+  // What cannot be looked at is opened, and the reason told.
+  return ::access(location_.database().c_str(), F_OK) == 0 || errno != ENOENT;
 }
 
 Result<localcache::Cache*> Session::open(localcache::Access access) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/invocation.h"
@@ -47,6 +48,9 @@ class Session {
   [[nodiscard]] const Invocation& invocation() const { return *invocation_; }
   [[nodiscard]] const Messages& messages() const { return messages_; }
   [[nodiscard]] const localcache::Location& location() const { return location_; }
+  // Where answers wait that memory should not hold: beside the entries that they are made of, or,
+  // where nothing can be written there, in $TMPDIR.
+  [[nodiscard]] std::vector<std::string> spool_folders() const;
   [[nodiscard]] const EngineParts& engine() const { return engine_; }
   [[nodiscard]] localcache::LockWait lock_wait() const { return lock_wait_; }
   [[nodiscard]] mode_t umask() const { return umask_; }
@@ -65,6 +69,8 @@ class Session {
   }
 
   [[nodiscard]] localcache::OpenOptions options(localcache::Access access) const;
+  // Whether the namespace has been made yet: one that has not needs no change that takes away.
+  [[nodiscard]] bool exists() const;
   // Opens the cache, and says what it has to say. Valid until the next call and as long as this
   // object.
   Result<localcache::Cache*> open(localcache::Access access);

@@ -70,6 +70,9 @@ Result<> set(Session& session, const SetOptions& options) {
   if (!file && arguments.size() > 1 && arguments[1] != "-") {
     return (*cache)->set(key, arguments[1], options);
   }
+  if (descriptor == STDIN_FILENO && is_typed_in()) {
+    session.messages().say("type the value, and end it with Ctrl-D");
+  }
   return set_from(**cache, key, descriptor,
                   descriptor == STDIN_FILENO ? "the value from stdin" : *file, options);
 }

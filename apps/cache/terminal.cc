@@ -46,7 +46,7 @@ void open_standard_descriptors() {
 Result<> write_output(std::string_view bytes) {
   const int error = write_fully(STDOUT_FILENO, bytes);
   if (error == 0) return {};
-  if (error == EPIPE) die_of_broken_pipe();
+  if (error == EPIPE) die_of(SIGPIPE);
   return std::unexpected(system_error(error, "write to stdout"));
 }
 
@@ -55,14 +55,18 @@ void write_errors(std::string_view bytes) {
   static_cast<void>(write_fully(STDERR_FILENO, bytes));
 }
 
-void die_of_broken_pipe() {
-  std::signal(SIGPIPE, SIG_DFL);
+bool is_typed_in() {
+  return ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1;
+}
+
+void die_of(int signal) {
+  std::signal(signal, SIG_DFL);
   sigset_t set;
   sigemptyset(&set);
-  sigaddset(&set, SIGPIPE);
+  sigaddset(&set, signal);
   sigprocmask(SIG_UNBLOCK, &set, nullptr);
-  std::raise(SIGPIPE);
-  std::_Exit(static_cast<int>(ExitCode::failed));
+  std::raise(signal);
+  std::_Exit(128 + signal);
 }
 
 Messages::Messages(const Invocation& invocation, const Getenv& environment)

@@ -17,8 +17,11 @@ Result<> write_output(std::string_view bytes);
 // Writes what another program has written to its stderr to ours.
 void write_errors(std::string_view bytes);
 
-// Ends the program as SIGPIPE would.
-[[noreturn]] void die_of_broken_pipe();
+// Whether somebody sits at a terminal and may not know that what they type is read.
+[[nodiscard]] bool is_typed_in();
+
+// Ends the program by this signal, whatever is done about it otherwise.
+[[noreturn]] void die_of(int signal);
 
 // Messages for people, on stderr, as --quiet, --verbose, --color and NO_COLOR want them.
 class Messages {

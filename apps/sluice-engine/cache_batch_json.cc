@@ -195,40 +195,44 @@ Result<std::optional<BatchOperation>> JsonFormat::next() {
   }
 }
 
-bool JsonFormat::append(std::string& out, const BatchOperation& operation,
-                        localcache::Answer& answer) {
-  const Error* error = answer.done ? nullptr : &answer.done.error();
-  std::string value;
-  bool found = answer.found;
-  if (error == nullptr && operation.kind == Operation::Kind::get && answer.entry) {
-    auto read = answer.entry->value.rest();
-    if (read) {
-      value = std::move(*read);
-      found = true;
-    } else {
-      answer.done = std::unexpected(std::move(read.error()));
-      error = &answer.done.error();
-    }
-  }
-  out += '{';
+Result<bool> JsonFormat::append(cache_cli::Spool& out, const BatchOperation& operation,
+                                localcache::Answer& answer) {
+  const std::uint64_t start = out.size();
+  std::string begin = "{";
   if (!operation.refused) {
-    out += fmt::format(R"("op":"{}",)", word(operation.kind));
-    cache_cli::append_json_field(out, "key", operation.key);
-    out += ',';
+    begin += fmt::format(R"("op":"{}",)", word(operation.kind));
+    cache_cli::append_json_field(begin, "key", operation.key);
+    begin += ',';
   }
-  if (error != nullptr) {
-    out += fmt::format(R"("ok":false,"code":"{}",)", name(error->code));
-    cache_cli::append_json_field(out, "error", error->message);
-  } else {
-    out += R"("ok":true)";
-    if (operation.kind != Operation::Kind::set) out += fmt::format(R"(,"found":{})", found);
-    if (operation.kind == Operation::Kind::get && found) {
-      out += ',';
-      cache_cli::append_json_field(out, "value", value);
+  std::optional<Error> failed;
+  if (!answer.done) failed = answer.done.error();
+  std::optional<Error> not_kept;
+  const auto keep = [&](std::string_view bytes) -> Result<> {
+    auto kept = out.append(bytes);
+    if (!kept) not_kept = kept.error();
+    return kept;
+  };
+  if (!failed) {
+    std::string text = begin + R"("ok":true)";
+    if (operation.kind != Operation::Kind::set) {
+      text += fmt::format(R"(,"found":{})", answer.found);
     }
+    if (answer.entry) text += ',';
+    auto written = keep(text);
+    if (written && answer.entry) {
+      written = cache_cli::write_json_value(answer.entry->value, spool_folders_, keep);
+    }
+    if (!written) failed = written.error();
   }
-  out += "}\n";
-  return error == nullptr;
+  if (failed && !not_kept) {
+    out.truncate(start);
+    begin += fmt::format(R"("ok":false,"code":"{}",)", name(failed->code));
+    cache_cli::append_json_field(begin, "error", failed->message);
+    static_cast<void>(keep(begin));
+  }
+  if (!not_kept) static_cast<void>(keep("}\n"));
+  if (not_kept) return std::unexpected(*not_kept);
+  return !failed.has_value();
 }
 
 }  // namespace sluice::cli

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "batch.h"
 
@@ -17,17 +19,19 @@ namespace sluice::cli {
 // and the next one is read. Empty lines are passed over.
 class JsonFormat : public cache_cli::BatchFormat {
  public:
-  // Reads from this descriptor, which stays open.
-  explicit JsonFormat(int descriptor) : descriptor_(descriptor) {}
+  // Reads from this descriptor, which stays open. Large values wait in one of the folders.
+  JsonFormat(int descriptor, std::vector<std::string> spool_folders)
+      : descriptor_(descriptor), spool_folders_(std::move(spool_folders)) {}
   Result<std::optional<cache_cli::BatchOperation>> next() override;
-  bool append(std::string& out, const cache_cli::BatchOperation& operation,
-              localcache::Answer& answer) override;
+  Result<bool> append(cache_cli::Spool& out, const cache_cli::BatchOperation& operation,
+                      localcache::Answer& answer) override;
 
  private:
   // The next line without its end; nothing at the end. Valid until the next call.
   Result<std::optional<std::string_view>> line();
 
   int descriptor_;
+  std::vector<std::string> spool_folders_;  // for large values
   std::string buffer_;
   std::size_t at_ = 0;  // how much of it has been read
   bool ended_ = false;

@@ -2,13 +2,12 @@
 #include <algorithm>
 
 #include "base/duration.h"
-#include "base/json_text.h"
 #include "base/size.h"
-#include "base/timestamp.h"
 #include "base/utf8.h"
 #include "cache_command.h"
 #include "json_field.h"
 #include "localcache/location.h"
+#include "localcache/memo.h"
 #include "size_text.h"
 #include "table.h"
 
@@ -17,39 +16,64 @@ namespace sluice::cli {
 namespace {
 
 using cache_cli::Session;
+using cache_cli::time_text;
 using localcache::Access;
 using localcache::EntryInfo;
 using localcache::TimePoint;
 
 constexpr std::size_t kFlushAt = std::size_t{64} << 10;
+constexpr std::size_t kWidestCommand = 60;
 
-std::string time_text(TimePoint time) {
-  return format_timestamp(
-      std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count());
-}
+// The commands behind memoized results, read without counting that as a use.
+class Commands {
+ public:
+  explicit Commands(const Session& session) : session_(session) {}
 
-std::string json_line(const EntryInfo& info) {
+  // Empty for an entry that is none, or whose value cannot be read.
+  std::string of(const EntryInfo& info) {
+    if (!info.key.starts_with(localcache::kMemoPrefix)) return {};
+    if (!cache_) {
+      auto options = session_.options(Access::read);
+      options.timing = false;
+      auto opened = localcache::Cache::open(session_.location(), options);
+      if (!opened) return {};
+      cache_.emplace(std::move(*opened));
+    }
+    auto entry = cache_->get(info.key, {.stale_ok = true, .counts = false});
+    if (!entry || !*entry) return {};
+    const auto beginning = (*entry)->value.next();
+    if (!beginning) return {};
+    return localcache::memo_command(*beginning).value_or("");
+  }
+
+ private:
+  const Session& session_;
+  std::optional<localcache::Cache> cache_;
+};
+
+std::string json_line(const EntryInfo& info, std::string_view command) {
   std::string out = "{";
   cache_cli::append_json_field(out, "key", info.key);
   out += fmt::format(R"(,"bytes":{},"created":"{}")", info.value_bytes, time_text(info.created));
   if (info.expires) out += fmt::format(R"(,"expires":"{}")", time_text(*info.expires));
-  out += fmt::format(R"(,"stale":{},"used":"{}","hits":{},"cost_ms":{},"tags":[)", info.stale,
+  out += fmt::format(R"(,"stale":{},"used":"{}","hits":{},"cost_ms":{},)", info.stale,
                      time_text(info.used), info.hits, info.cost.count());
-  for (const std::string& tag : info.tags) {
-    if (!out.ends_with('[')) out += ',';
-    append_json_string(out, is_utf8(tag) ? tag : printable(tag));
+  cache_cli::append_json_tags(out, info.tags);
+  if (!command.empty()) {
+    out += ',';
+    cache_cli::append_json_field(out, "command", command);
   }
-  return out + "]}\n";
+  return out + "}\n";
 }
 
-void add_row(Table& table, const EntryInfo& info, TimePoint now) {
+void add_row(Table& table, const EntryInfo& info, std::string_view command, TimePoint now) {
   std::string tags;
   for (const std::string& tag : info.tags) tags += (tags.empty() ? "" : ", ") + tag;
   table.add({info.key, format_count(info.value_bytes), format_elapsed(now - info.created),
              !info.expires ? "never"
              : info.stale  ? "expired"
                            : format_elapsed(*info.expires - now),
-             format_count(info.hits), tags});
+             format_count(info.hits), tags, truncated_to_width(command, kWidestCommand)});
 }
 
 // Writes entries while they come.
@@ -62,7 +86,8 @@ class Lister {
         end_(session.invocation().on("null") ? '\0' : '\n'),
         for_terminal_(context.console.stdout_is_terminal() && end_ == '\n'),
         most_(session.invocation().count("limit")),
-        tags_(session.invocation().values("tag")) {}
+        tags_(session.invocation().values("tag")),
+        commands_(session) {}
 
   Result<> run() {
     const auto cache = session_.open(Access::read);
@@ -91,11 +116,11 @@ class Lister {
     }
     ++taken_;
     if (long_) {
-      add_row(table_, info, now_);
+      add_row(table_, info, commands_.of(info), now_);
       return true;
     }
     if (json_) {
-      out_ += json_line(info);
+      out_ += json_line(info, commands_.of(info));
     } else {
       out_ += for_terminal_ ? printable(info.key) : info.key;
       out_ += end_;
@@ -113,6 +138,7 @@ class Lister {
   bool for_terminal_;
   std::optional<std::uint64_t> most_;
   std::vector<std::string> tags_;
+  Commands commands_;
   TimePoint now_;
   std::uint64_t taken_ = 0;
   std::string out_;
@@ -122,7 +148,8 @@ class Lister {
                 {"AGE", Table::Align::right},
                 {"EXPIRES IN", Table::Align::right},
                 {"HITS", Table::Align::right},
-                {"TAGS"}}};
+                {"TAGS"},
+                {"COMMAND"}}};
 };
 
 Result<> list_namespaces(Context& context, Session& session) {

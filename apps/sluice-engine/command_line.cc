@@ -223,6 +223,10 @@ class Parser {
         guess = fmt::format(" Did you mean --{}?", *found);
       }
     }
+    // It may be a flag of the command that is to be run.
+    if (guess.empty() && (command_.path == "cache exec" || command_.path == "cache lock")) {
+      guess = " The command to run, with its flags, comes after --.";
+    }
     return fail(ErrorCode::invalid_argument, "`sluice {}` has no flag {}.{} See `sluice help {}`.",
                 command_.path, printable(shown), guess, command_.path);
   }

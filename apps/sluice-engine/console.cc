@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "terminal.h"
+
 namespace sluice::cli {
 
 namespace {
@@ -36,9 +38,7 @@ void write_to(int descriptor, std::string_view text) {
 }  // namespace
 
 void die_of_broken_pipe() {
-  std::signal(SIGPIPE, SIG_DFL);
-  std::raise(SIGPIPE);
-  std::_Exit(static_cast<int>(ExitCode::failed));
+  cache_cli::die_of(SIGPIPE);
 }
 
 void print(std::string_view text) {

@@ -85,26 +85,21 @@ io::Task<Result<store::Opened>> open_backend(Context& context, std::string url, 
   co_return opened;
 }
 
-namespace {
-
-Result<> check_there(Context& context, const std::string& url) {
-  if (!url.starts_with("sqlite:")) return {};
-  std::string file = url.substr(7);
-  const bool named = !file.empty();
-  if (!named) file = context.store_environment().data_folder + "/store.db";
-  if (std::error_code error; std::filesystem::exists(file, error) || error) return {};
-  return fail(ErrorCode::not_found,
-              "there is no file {}: {}the first `sluice kv put` or `kv import` makes it",
-              printable(file), named ? "check the name; " : "");
+std::optional<std::string> missing_file(Context& context, std::string_view url) {
+  if (!url.starts_with("sqlite:")) return std::nullopt;
+  std::string file(url.substr(7));
+  if (file.empty()) file = context.store_environment().data_folder + "/store.db";
+  if (std::error_code error; std::filesystem::exists(file, error) || error) return std::nullopt;
+  return file;
 }
-
-}  // namespace
 
 io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, bool dry_run,
                                      const KvStore* other) {
   if (!place.create_file) {
-    if (auto checked = check_there(context, place.url); !checked) {
-      co_return std::unexpected(checked.error());
+    if (const auto file = missing_file(context, place.url)) {
+      co_return fail(ErrorCode::not_found,
+                     "there is no file {}: {}the first `sluice kv put` or `kv import` makes it",
+                     printable(*file), place.url == "sqlite:" ? "" : "check the name; ");
     }
   }
   auto opened = co_await open_backend(context, place.url, dry_run);

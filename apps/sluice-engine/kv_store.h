@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -56,6 +57,9 @@ struct KvStore {
   // For people: `namespace "x" of Cloudflare account 0123…`.
   [[nodiscard]] std::string description() const;
 };
+
+// The file of an embedded store that does not exist yet; nothing for any other store.
+[[nodiscard]] std::optional<std::string> missing_file(Context& context, std::string_view url);
 
 // Opens the backend of a URL. A database file that does not exist is made, but not by a dry run.
 // Waiting for a file that another process has locked ends with the run's stop.

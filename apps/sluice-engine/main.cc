@@ -36,7 +36,8 @@ ExitCode say_and_exit(const Error& error) {
   return exit_code(error.code);
 }
 
-// These look after the config file, or do not need it: they run when it is broken, too.
+// These look after the config file, or do not need it: they run when it is broken, too (the
+// commands of the cache unless it is named: the front does not read it otherwise).
 bool runs_without_config(std::string_view path) {
   return path.starts_with("config ") || path.starts_with("cache ") || path == "doctor" ||
          path == "help" || path == "version" || path == "tree" || path == "completion" ||
@@ -71,7 +72,11 @@ ExitCode run(const std::vector<std::string>& words, mode_t umask) {
   const auto named = invocation->value("config");
   const std::string path = named.value_or(folders.config_file());
   auto config = read_config(path, named.has_value());
-  if (!config && !runs_without_config(invocation->path())) return say_and_exit(config.error());
+  const bool is_cache = invocation->path().starts_with("cache ");
+  if (!config && (!runs_without_config(invocation->path()) || (named && is_cache))) {
+    const ExitCode code = say_and_exit(config.error());
+    return runs_a_command(words) ? static_cast<ExitCode>(cache_cli::kOwnFailure) : code;
+  }
   if (config) invocation->use(*config);
   if (const std::string rate = invocation->value("rate").value_or("");
       !rate.empty() && rate != "off") {

@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/utf8.h"
 #include "commands.h"
 #include "io/worker.h"
 #include "kv_store.h"
@@ -182,6 +183,7 @@ io::Task<ExitCode> serve(Context& context, const Invocation& invocation) {
   io::Stop store_stop(context.loop.executor());
   auto environment = context.store_environment(context.loop.executor(), store_stop, shared.give_up);
   environment.readers = options->threads;
+  const auto made = missing_file(context, url);
   auto opened = store::open_backend(url, environment);
   if (!opened) co_return report_error(context, opened.error());
   const std::string description = opened->backend->description();
@@ -212,6 +214,7 @@ io::Task<ExitCode> serve(Context& context, const Invocation& invocation) {
   context.console.say("listening on {}", address);
   context.console.say("serving {} as Cloudflare's API: CLOUDFLARE_API_BASE_URL={}{}", description,
                       address, kBase);
+  if (made) context.console.say("there was no {}: it is made, and empty", printable(*made));
 
   if (!options->listen.loopback && !options->tls) {
     context.console.warn(

@@ -150,7 +150,8 @@ record_performance_metric() {
   _sluice_cache stats --record "$1=$(($3 - $2))"
 }
 
-# get_performance_metrics [NAMESPACE]: {"write_cache":{"count":150,"total":2250,"avg":15,…},…}
+# get_performance_metrics [NAMESPACE]: {"counters":{"hits":100,…},
+# "write_cache":{"count":150,"total":2250,"avg":15,…},…}
 get_performance_metrics() {
   _sluice_cache_in "${1:-}" stats --json
 }

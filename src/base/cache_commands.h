@@ -1,10 +1,38 @@
 // The commands of `sluice cache` and their flags: nothing but data, for command_table.cc only.
 #pragma once
 
+#include <array>
+
 #include "base/command.h"
 #include "base/shared_flags.h"
 
 namespace sluice::table {
+
+// The flags of every command, with another --timeout.
+template <std::size_t count>
+consteval std::array<Flag, count> with_timeout(const Flag (&flags)[count], const Flag& timeout) {
+  std::array<Flag, count> changed = std::to_array(flags);
+  for (Flag& flag : changed) {
+    if (flag.name == "timeout") flag = timeout;
+  }
+  return changed;
+}
+inline constexpr auto cache_every_flag =
+    with_timeout(every_command, {.name = "timeout",
+                                 .value = "TIME",
+                                 .kind = duration,
+                                 .least = 1,
+                                 .standard = "10s",
+                                 .help = "wait no longer than this for others that write"});
+inline constexpr FlagGroup cache_every{"Every command", cache_every_flag};
+inline constexpr auto cache_lock_every_flag =
+    with_timeout(every_command,
+                 {.name = "timeout",
+                  .value = "TIME",
+                  .kind = duration,
+                  .standard = "30s",
+                  .help = "wait no longer than this for the lock; 0s: take it only if it is free"});
+inline constexpr FlagGroup cache_lock_every{"Every command", cache_lock_every_flag};
 
 inline constexpr Flag cache_place[] = {
     {.name = "ns",
@@ -245,6 +273,7 @@ inline constexpr Command cache_get{
     .description = "Byte for byte. Exits with 4, and writes nothing, when there is none.",
     .arguments = cache_key,
     .groups = cache_get_groups,
+    .global = &cache_every,
     .examples = cache_get_examples};
 inline constexpr Command cache_set{
     .path = "cache set",
@@ -254,6 +283,7 @@ inline constexpr Command cache_set{
         "have up to 2 GiB; it is stored when all of it has come.",
     .arguments = cache_set_arguments,
     .groups = cache_set_groups,
+    .global = &cache_every,
     .examples = cache_set_examples,
     .changes_something = true};
 inline constexpr Command cache_delete{
@@ -264,6 +294,7 @@ inline constexpr Command cache_delete{
         "what is in a cache can be had again.",
     .arguments = cache_delete_arguments,
     .groups = cache_delete_groups,
+    .global = &cache_every,
     .examples = cache_delete_examples,
     .changes_something = true};
 inline constexpr Command cache_exec{
@@ -276,6 +307,7 @@ inline constexpr Command cache_exec{
         "error of Sluice's own, 126: the command cannot be run, 127: there is none.",
     .arguments = cache_exec_arguments,
     .groups = cache_exec_groups,
+    .global = &cache_every,
     .examples = cache_exec_examples,
     .changes_something = true};
 inline constexpr Command cache_batch{
@@ -286,11 +318,13 @@ inline constexpr Command cache_batch{
         "\"base64\"?,\"ttl\"?,\"tags\"?}, and answers a line each, in order. At most 10,000 "
         "operations or 32 MB share a transaction. Exits with 3 if some failed.",
     .groups = cache_batch_groups,
+    .global = &cache_every,
     .examples = cache_batch_examples,
     .changes_something = true};
 inline constexpr Command cache_list{.path = "cache list",
                                     .summary = "list keys, or namespaces",
                                     .groups = cache_list_groups,
+                                    .global = &cache_every,
                                     .examples = cache_list_examples};
 inline constexpr Command cache_size{
     .path = "cache size",
@@ -299,10 +333,12 @@ inline constexpr Command cache_size{
         "Takes the same time however many there are. CACHE_SIZE_TRACKING=disabled "
         "counts by walking, for checking.",
     .groups = cache_place_only,
+    .global = &cache_every,
     .examples = cache_size_examples};
 inline constexpr Command cache_stats{.path = "cache stats",
                                      .summary = "show hits, misses and how long operations took",
                                      .groups = cache_stats_groups,
+                                     .global = &cache_every,
                                      .examples = cache_stats_examples};
 inline constexpr Command cache_limit{
     .path = "cache limit",
@@ -311,11 +347,13 @@ inline constexpr Command cache_limit{
         "It holds for everybody who uses the namespace, from now on. What is too much "
         "is evicted, least worth first.",
     .groups = cache_limit_groups,
+    .global = &cache_every,
     .examples = cache_limit_examples,
     .changes_something = true};
 inline constexpr Command cache_gc{.path = "cache gc",
                                   .summary = "delete what has expired, and files that nobody needs",
                                   .groups = cache_change_groups,
+                                  .global = &cache_every,
                                   .examples = cache_gc_examples,
                                   .changes_something = true};
 inline constexpr Command cache_verify{
@@ -323,12 +361,14 @@ inline constexpr Command cache_verify{
     .summary = "read everything and check it",
     .description = "Changes nothing. Exits with 1 when something is damaged.",
     .groups = cache_place_only,
+    .global = &cache_every,
     .examples = cache_verify_examples};
 inline constexpr Command cache_repair{
     .path = "cache repair",
     .summary = "bring back all that is intact",
     .description = "A damaged database is made anew, and the old one kept beside it.",
     .groups = cache_change_groups,
+    .global = &cache_every,
     .examples = cache_repair_examples,
     .changes_something = true};
 inline constexpr Command cache_lock{
@@ -340,6 +380,7 @@ inline constexpr Command cache_lock{
         "Exits as the command did; 125: an error of Sluice's own.",
     .arguments = cache_lock_arguments,
     .groups = cache_lock_groups,
+    .global = &cache_lock_every,
     .examples = cache_lock_examples,
     .changes_something = true};
 inline constexpr Command cache_health{
@@ -349,6 +390,7 @@ inline constexpr Command cache_health{
         "Size, lock, batch, exactness and statistics, in a namespace of its own. Exits "
         "with 1 when a check fails.",
     .groups = cache_place_only,
+    .global = &cache_every,
     .examples = cache_health_examples};
 inline constexpr Command cache_clear{
     .path = "cache clear",
@@ -357,6 +399,7 @@ inline constexpr Command cache_clear{
         "Its limits and statistics stay. On a terminal it asks; elsewhere it needs "
         "--yes.",
     .groups = cache_change_groups,
+    .global = &cache_every,
     .examples = cache_clear_examples,
     .changes_something = true};
 

@@ -67,6 +67,8 @@ struct Command {
   std::string_view description = {};
   std::span<const Argument> arguments = {};
   std::span<const FlagGroup> groups = {};  // the global flags come with every command
+  // The same flags as the global ones, where some of them mean something else to this command.
+  const FlagGroup* global = nullptr;
   std::span<const Example> examples = {};
   bool changes_something = false;
   bool hidden = false;  // works, and is not listed
@@ -95,7 +97,7 @@ struct CommandGroup {
 template <class Visit>
 void for_each_group(const Command& command, Visit&& visit) {
   for (const FlagGroup& group : command.groups) visit(group);
-  visit(global_flags());
+  visit(command.global != nullptr ? *command.global : global_flags());
 }
 
 // "max-delete" → "SLUICE_MAX_DELETE".

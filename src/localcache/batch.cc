@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <optional>
 #include <span>
 #include <utility>
@@ -10,30 +11,65 @@ namespace sluice::localcache {
 
 namespace {
 
+Answer get_answer(OpenCache& open, std::string_view key) {
+  Answer answer{.done = check_key(key)};
+  if (!answer.done) return answer;
+  auto entry = look_up(open, key, {});
+  if (entry) {
+    answer.entry = std::move(*entry);
+    answer.found = answer.entry.has_value();
+  } else {
+    answer.done = std::unexpected(std::move(entry.error()));
+  }
+  return answer;
+}
+
+// Without a transaction that writes.
+Result<> get_many(OpenCache& open, std::span<const Operation> operations,
+                  const Cache::TakeAnswer& take) {
+  std::optional<sqlite::Snapshot> snapshot;
+  for (const Operation& operation : operations) {
+    if (open.database != nullptr && !snapshot) {
+      auto begun = sqlite::Snapshot::begin(*open.database);
+      if (!begun) return std::unexpected(open.explain(begun.error()));
+      snapshot.emplace(std::move(*begun));
+    }
+    Answer answer = get_answer(open, operation.key);
+    if (!answer.done && answer.done.error().code == ErrorCode::corrupt) {
+      // A writer may have deleted the file of a value that is replaced by now.
+      snapshot.reset();
+      answer = get_answer(open, operation.key);
+    }
+    if (auto taken = take(std::move(answer)); !taken) return taken;
+  }
+  return {};
+}
+
 class Batch {
  public:
-  Batch(OpenCache& open, std::span<const Operation> operations)
+  Batch(OpenCache& open, std::span<const Operation> operations, const Cache::TakeAnswer& take)
       : open_(open),
         operations_(operations),
+        take_(take),
         large_(operations.size()),
-        answers_(operations.size()) {}
+        checked_(operations.size()) {}
 
-  Result<std::vector<Answer>> run() {
+  Result<> run() {
     const auto totals = open_.totals();
     if (!totals) return std::unexpected(open_.explain(totals.error()));
-    if (auto ready = prepare_large(totals->limits); !ready) return std::unexpected(ready.error());
-    auto done = in_steps(open_, [&](Change& change) -> Result<bool> {
+    if (auto ready = prepare_large(totals->limits); !ready) return ready;
+    return in_steps(open_, [&](Change& change) -> Result<bool> {
       const std::size_t sets = operations_.size();
       if (auto folded = change.fold(kMostFolded + sets, kFoldPlaces + sets); !folded) {
         return std::unexpected(folded.error());
       }
       for (std::size_t i = 0; i < operations_.size(); ++i) {
-        if (auto stepped = step(change, i); !stepped) return std::unexpected(stepped.error());
+        auto answer = step(change, i);
+        if (!answer) return std::unexpected(answer.error());
+        if (auto taken = take_(std::move(*answer)); !taken) return std::unexpected(taken.error());
       }
       return true;
     });
-    if (!done) return std::unexpected(done.error());
-    return std::move(answers_);
   }
 
  private:
@@ -41,7 +77,7 @@ class Batch {
   Result<> prepare_large(const Limits& limits) {
     for (std::size_t i = 0; i < operations_.size(); ++i) {
       const Operation& operation = operations_[i];
-      Result<>& done = answers_[i].done;
+      Result<>& done = checked_[i];
       done = check_key(operation.key);
       if (operation.kind != Operation::Kind::set || !done) continue;
       done = check_options(operation.options);
@@ -55,34 +91,30 @@ class Batch {
     return {};
   }
 
-  // An error ends all; what concerns this step alone is its answer.
-  Result<> step(Change& change, std::size_t i) {
+  // An error ends all; what concerns this step alone is in its answer.
+  Result<Answer> step(Change& change, std::size_t i) {
     const Operation& operation = operations_[i];
-    Answer& answer = answers_[i];
-    if (operation.kind == Operation::Kind::set) {
-      if (answer.done) answer.done = store(change, i);
-      if (answer.done || answer.done.error().code == ErrorCode::invalid_argument) return {};
-      if (answer.done.error().code != ErrorCode::too_large) return answer.done;
-      auto erased = change.erase(operation.key);
-      if (!erased) return std::unexpected(erased.error());
-      answer.done = std::unexpected(refused(std::move(answer.done.error()), std::move(erased)));
-      return {};
+    if (operation.kind == Operation::Kind::get) return get_answer(open_, operation.key);
+    if (operation.kind == Operation::Kind::set) return set(change, i);
+    Answer answer{.done = std::move(checked_[i])};
+    if (!answer.done) return answer;
+    const auto erased = change.erase(operation.key);
+    if (!erased) return std::unexpected(erased.error());
+    answer.found = *erased;
+    return answer;
+  }
+
+  Result<Answer> set(Change& change, std::size_t i) {
+    Answer answer{.done = std::move(checked_[i])};
+    if (answer.done) answer.done = store(change, i);
+    if (answer.done || answer.done.error().code == ErrorCode::invalid_argument) return answer;
+    if (answer.done.error().code != ErrorCode::too_large) {
+      return std::unexpected(std::move(answer.done.error()));
     }
-    if (!answer.done) return {};
-    if (operation.kind == Operation::Kind::erase) {
-      const auto erased = change.erase(operation.key);
-      if (!erased) return std::unexpected(erased.error());
-      answer.found = *erased;
-      return {};
-    }
-    auto entry = look_up(open_, operation.key, {});
-    if (entry) {
-      answer.entry = std::move(*entry);
-      answer.found = answer.entry.has_value();
-    } else {
-      answer.done = std::unexpected(std::move(entry.error()));
-    }
-    return {};
+    auto erased = change.erase(operations_[i].key);
+    if (!erased) return std::unexpected(erased.error());
+    answer.done = std::unexpected(refused(std::move(answer.done.error()), std::move(erased)));
+    return answer;
   }
 
   Result<> store(Change& change, std::size_t i) {
@@ -100,17 +132,33 @@ class Batch {
 
   OpenCache& open_;
   std::span<const Operation> operations_;
+  const Cache::TakeAnswer& take_;
   std::vector<std::optional<Content>> large_;  // by step
-  std::vector<Answer> answers_;
+  std::vector<Result<>> checked_;              // by step
 };
 
 }  // namespace
 
 Result<std::vector<Answer>> Cache::batch(std::span<const Operation> operations) {
+  std::vector<Answer> answers;
+  answers.reserve(operations.size());
+  auto done = batch(operations, [&](Answer answer) -> Result<> {
+    answers.push_back(std::move(answer));
+    return {};
+  });
+  if (!done) return std::unexpected(done.error());
+  return answers;
+}
+
+Result<> Cache::batch(std::span<const Operation> operations, const TakeAnswer& take) {
   OpenCache& open = *state_->open;
   const Timer timer(open, Timed::batch);
-  if (auto checked = check_writable(open); !checked) return std::unexpected(checked.error());
-  return Batch(open, operations).run();
+  const auto is_get = [](const Operation& operation) {
+    return operation.kind == Operation::Kind::get;
+  };
+  if (std::ranges::all_of(operations, is_get)) return get_many(open, operations, take);
+  if (auto checked = check_writable(open); !checked) return checked;
+  return Batch(open, operations, take).run();
 }
 
 }  // namespace sluice::localcache

@@ -145,6 +145,12 @@ class Cache {
   // All steps in one transaction, each seeing what those before it did. Answers come in order.
   // A call with more values than memory should hold is split by the caller.
   Result<std::vector<Answer>> batch(std::span<const Operation> operations);
+  // The same for any amount of values: `take` gets one answer a call, in order, before the
+  // transaction is committed. An error from it undoes what was done. Steps that are gets only need
+  // a namespace that is open for reading, and see one state of it; only where a value's file was
+  // replaced meanwhile, they see the new one.
+  using TakeAnswer = std::function<Result<>(Answer answer)>;
+  Result<> batch(std::span<const Operation> operations, const TakeAnswer& take);
 
   // Calls `each` with the selected entries in the order of their keys, stale ones too, until it
   // returns false. It must not use this object.

@@ -38,6 +38,7 @@ struct SetOptions {
 struct GetOptions {
   bool stale_ok = false;                // also an entry that has expired and is still there
   std::optional<Milliseconds> max_age;  // not one that was set longer ago
+  bool counts = true;                   // as a use, and in the statistics
 };
 
 // What is known of an entry without its value.

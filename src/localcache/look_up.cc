@@ -38,12 +38,12 @@ Result<std::optional<Entry>> look_up(OpenCache& open, std::string_view key,
         });
     if (!row) return std::unexpected(open.explain(row.error()));
     if (!*row || !wanted) {
-      open.count(Counter::misses);
+      if (options.counts) open.count(Counter::misses);
       return std::nullopt;
     }
     if (value) {
       const bool stale = (*row)->stale(now);
-      if (open.statistics != nullptr) {
+      if (options.counts && open.statistics != nullptr) {
         open.statistics->add(stale ? Counter::stale_hits : Counter::hits);
         open.statistics->hit(static_cast<std::uint64_t>((*row)->id), hit_check(key),
                              from_milliseconds(now));

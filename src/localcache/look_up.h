@@ -9,7 +9,7 @@
 namespace sluice::localcache {
 
 // The entry of `key`, checked; nothing if there is none that `options` want. Counts the hit or the
-// miss. Also within a transaction, of which it sees what was done.
+// miss, unless `options` say otherwise. Also within a transaction, of which it sees what was done.
 Result<std::optional<Entry>> look_up(OpenCache& open, std::string_view key,
                                      const GetOptions& options);
 

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "localcache/cache_test.h"
@@ -12,6 +13,7 @@
 namespace sluice::localcache {
 namespace {
 
+using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
@@ -74,16 +76,19 @@ TEST_F(MemoTest, KeysDifferWhereResultsMay) {
 }
 
 TEST_F(MemoTest, ResultsAreReadBack) {
-  rc::check([](int exit_code, const std::string& output, const std::string& errors) {
+  rc::check([](int exit_code, const std::string& command, const std::string& output,
+               const std::string& errors) {
     const MemoResult result{.exit_code = exit_code,
                             .output = output,
                             .errors = errors,
                             .took = milliseconds(5),
                             .ran_at = TimePoint(milliseconds(1'700'000'000'123)),
+                            .command = command,
                             .ttl = minutes(1),
                             .stale = minutes(2)};
     const auto back = decode_memo(encode(result));
     RC_ASSERT(back.has_value());
+    RC_ASSERT(back->command == command && memo_command(encode(result)) == command);
     RC_ASSERT(back->exit_code == exit_code && back->output == output && back->errors == errors);
     RC_ASSERT(back->ran_at == result.ran_at && back->ttl == result.ttl &&
               back->stale == result.stale && back->took == result.took);
@@ -91,6 +96,7 @@ TEST_F(MemoTest, ResultsAreReadBack) {
   const std::string bytes = encode({.output = "abc"});
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     EXPECT_FALSE(decode_memo(bytes.substr(0, size))) << size;
+    EXPECT_TRUE(size >= 72 || !memo_command(bytes.substr(0, size))) << size;
   }
   EXPECT_FALSE(decode_memo(bytes + "x"));
 }
@@ -104,6 +110,17 @@ TEST_F(MemoTest, FreshStaleExpired) {
   EXPECT_EQ(freshness(result, now_ + seconds(660)), Freshness::expired);
   EXPECT_EQ(freshness(result, now_ - seconds(1)), Freshness::fresh);
   EXPECT_EQ(freshness(result, now_ - seconds(3)), Freshness::expired);
+  // Whoever asks for a younger one gets no older one, and nobody gets one older than it may be.
+  const auto for_reader = [&](seconds age, seconds ttl, seconds stale) {
+    return freshness(result, now_ + age, {.ttl = ttl, .stale = stale});
+  };
+  EXPECT_EQ(for_reader(seconds(4), seconds(5), seconds(0)), Freshness::fresh);
+  EXPECT_EQ(for_reader(seconds(5), seconds(5), seconds(0)), Freshness::expired);
+  EXPECT_EQ(for_reader(seconds(50), seconds(5), seconds(0)), Freshness::expired);
+  EXPECT_EQ(for_reader(seconds(50), seconds(5), seconds(60)), Freshness::stale);
+  EXPECT_EQ(for_reader(seconds(61), hours(1), hours(1)), Freshness::stale);
+  EXPECT_EQ(for_reader(seconds(100), seconds(60), seconds(0)), Freshness::expired);
+  EXPECT_EQ(for_reader(seconds(660), hours(1), hours(1)), Freshness::expired);
 }
 
 TEST_F(MemoTest, RunsOnceWhileFresh) {
@@ -152,6 +169,42 @@ TEST_F(MemoTest, AResultThatCannotBeStoredIsGivenOut) {
   EXPECT_EQ(got->result.output.size(), 5000);
   ASSERT_TRUE(got->not_stored);
   EXPECT_EQ(got->not_stored->code, ErrorCode::too_large);
+}
+
+TEST_F(MemoTest, ADamagedResultIsReplacedOrDeleted) {
+  Cache cache = open();
+  Memo memo(cache, {.discard_failures = true});
+  const auto large = [](int exit_code) {
+    return [exit_code]() -> Result<MemoResult> {
+      return MemoResult{.exit_code = exit_code, .output = random_bytes(200'000, 1)};
+    };
+  };
+  for (const int exit_code : {0, 1}) {
+    ASSERT_TRUE(memo.get("k", large(0)));
+    std::filesystem::remove_all(location_.values());
+    std::filesystem::create_directory(location_.values());
+    ASSERT_FALSE(memo.find("k"));
+    const auto got = memo.get("k", large(exit_code));
+    ASSERT_TRUE(got && got->damaged);
+    EXPECT_EQ(got->damaged->code, ErrorCode::corrupt);
+    EXPECT_EQ(got->stored, exit_code == 0);
+    const auto found = memo.find("k");
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->has_value(), exit_code == 0);
+  }
+}
+
+TEST_F(MemoTest, NobodyIsKeptWaitingByATtlOfNothing) {
+  Cache cache = open();
+  Memo memo(cache, {.ttl = seconds(0)});
+  const auto outer = memo.get("k", [&]() -> Result<MemoResult> {
+    Cache other = open();
+    Memo inside(other, {.ttl = seconds(0)});
+    EXPECT_TRUE(inside.get("k", run())->ran);
+    return MemoResult{};
+  });
+  EXPECT_TRUE(outer && !outer->stored);
+  EXPECT_EQ(cache.size()->entries, 0);
 }
 
 // As many at once as machines bear; all but one wait.

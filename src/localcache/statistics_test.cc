@@ -201,9 +201,13 @@ TEST_F(StatisticsTest, IsWrittenInTheDocumentedFormats) {
   view.recorded = {{.when = std::chrono::system_clock::time_point(milliseconds(1'700'000'000'042)),
                     .operation = Timed::get,
                     .took = microseconds(1500)}};
-  EXPECT_EQ(statistics_json(view),
-            R"({"write_cache":{"count":150,"total":2250,"avg":15,"p50":14,"p95":20.5,"p99":31}})");
-  EXPECT_EQ(statistics_json({}), "{}");
+  EXPECT_EQ(
+      statistics_json(view),
+      R"({"counters":{"hits":3,"misses":0,"stale_hits":0,"evicted":0,"expired":0,"lost_hits":0},)"
+      R"("write_cache":{"count":150,"total":2250,"avg":15,"p50":14,"p95":20.5,"p99":31}})");
+  EXPECT_EQ(statistics_json({}),
+            R"({"counters":{"hits":0,"misses":0,"stale_hits":0,"evicted":0,"expired":0,)"
+            R"("lost_hits":0}})");
   EXPECT_EQ(statistics_csv(view),
             "timestamp,operation,duration_ms\n1700000000.042,read_cache,1.5\n");
   const std::string text = statistics_prometheus(view, "a\"b\\c");

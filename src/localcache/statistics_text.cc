@@ -34,11 +34,15 @@ std::string escaped(std::string_view text) {
 }  // namespace
 
 std::string statistics_json(const StatisticsView& view) {
-  std::string text = "{";
+  std::string text = R"({"counters":{)";
+  for (std::size_t i = 0; i < kCounterCount; ++i) {
+    text += fmt::format(R"({}"{}":{})", i == 0 ? "" : ",", name(static_cast<Counter>(i)),
+                        view.counters[i]);
+  }
+  text += '}';
   for (const Timing& timing : view.timings) {
-    if (text.size() > 1) text += ',';
     text +=
-        fmt::format(R"("{}":{{"count":{},"total":{},"avg":{},"p50":{},"p95":{},"p99":{}}})",
+        fmt::format(R"(,"{}":{{"count":{},"total":{},"avg":{},"p50":{},"p95":{},"p99":{}}})",
                     name(timing.operation), timing.count, milliseconds(timing.total),
                     milliseconds(timing.total / static_cast<std::int64_t>(timing.count)),
                     milliseconds(timing.p50), milliseconds(timing.p95), milliseconds(timing.p99));

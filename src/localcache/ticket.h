@@ -17,6 +17,7 @@ namespace sluice::localcache {
 // A place in the queue of a lock, by the kernel's locks on ranges of one file:
 //
 //   0  "SLCLOCK2"    8  the number of the next ticket
+//   16  of a memoized command: its mark (see memo.cc)
 //   1024 * (1 + n % kSlots)  the number n of a ticket, and its holder, kHolderBytes of it
 //
 // Byte 0 is locked, for some microseconds, by who takes a ticket. Ticket n is a lock on byte

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import pathlib
+import random
 import re
 import sqlite3
 import stat
@@ -24,6 +25,21 @@ class CacheTest(SluiceTest):
 
     def size(self, **more):
         return self.cache("size", "--json", **more).json()
+
+    def peak_of(self, *words, stdin, out, env=None):
+        """Runs it with stdin and stdout from and to files. Returns the most memory it had, in kB."""
+        # Started by a small program: what a process has before its exec counts as its own.
+        script = ("import os, subprocess, sys\n"
+                  "started = subprocess.Popen(sys.argv[1:])\n"
+                  "_, status, usage = os.wait4(started.pid, 0)\n"
+                  "print(status, usage.ru_maxrss, file=sys.stderr)\n")
+        with open(stdin, "rb") as source, open(out, "wb") as target:
+            done = subprocess.run(["python3", "-c", script, *map(str, words)], stdin=source,
+                                  stdout=target, stderr=subprocess.PIPE, cwd=self.folder,
+                                  env=self.environment(env), check=True)
+        status, peak = map(int, done.stderr.split())
+        self.assertEqual(status, 0)
+        return peak
 
     def folder_of(self, namespace="default"):
         return self.home / "cache/sluice/cache" / namespace
@@ -89,6 +105,32 @@ class Entries(CacheTest):
         self.refused("cache", "delete", "--prefix", "", mentions="cache clear")
         self.refused("cache", "delete", "k", "--tag", "t")
 
+    def test_somebody_at_a_terminal_is_told_what_is_awaited(self):
+        shown = self.on_terminal("cache", "set", "k", answers=[(b"Ctrl-D", b"typed\n\x04")])
+        self.assertEqual((shown.code, self.cache("get", "k").out), (0, b"typed\n"))
+        shown = self.on_terminal("cache", "batch",
+                                 answers=[(b"Ctrl-D", b'{"op":"get","key":"k"}\n\x04')])
+        self.assertEqual(shown.code, 0)
+        self.assertEqual(json.loads(shown.out)["value"], "typed\n")
+        self.refused("cache", "exec", "ls", "-l", mentions="after --", code=125)
+
+    def test_deleting_from_nothing_makes_nothing(self):
+        for words in (("k",), ("--prefix", "a"), ("--pattern", "a"), ("--tag", "t"), ("-n", "k")):
+            self.assertEqual(self.cache("delete", *words, "--json").json()["deleted"], 0)
+        self.assertFalse(self.folder_of().exists())
+        self.refused("cache", "delete", "k", "--ns", "a/b")
+
+    def test_a_config_file_that_is_named_is_read(self):
+        broken = self.file("broken.toml", "nonsense [")
+        for words in (("get", "k"), ("set", "k", "v"), ("list",), ("delete", "k")):
+            self.refused("cache", *words, "--config", broken, mentions="broken.toml")
+            self.refused("cache", *words, mentions="broken.toml", env={"SLUICE_CONFIG": str(broken)})
+            self.refused("cache", *words, "--config", "absent.toml", mentions="absent.toml",
+                         code=NOT_FOUND)
+        self.refused("cache", "exec", "--config", broken, "--", "true", mentions="broken.toml",
+                     code=125)
+        self.assertFalse(self.folder_of().exists())
+
     def test_list(self):
         self.cache("set", "a:1", "1", "--tag", "x", "--cost", "250")
         self.cache("set", "a:2", "22", "--tag", "y", "--ttl", "1h")
@@ -102,6 +144,20 @@ class Entries(CacheTest):
                          [("a:1", 1, ["x"], 250), ("a:2", 2, ["y"], 100), ("b", 0, [], 100)])
         self.assertIn("expires", entries[1])
         self.assertIn("a:1", self.cache("list", "-l").text)
+        self.assertNotIn("command", entries[0])
+
+    def test_list_shows_what_was_memoized(self):
+        self.cache("exec", "--tag", "t", "--", "printf", "%s", "a b", "x" * 300)
+        self.cache("set", "exec:mine", "not a result")
+        first, second = [json.loads(line) for line in self.cache("list", "--json").lines()]
+        if first["key"] == "exec:mine":
+            first, second = second, first
+        self.assertTrue(first["command"].startswith("printf %s 'a b' xxx"), first)
+        self.assertLess(len(first["command"]), 210)
+        self.assertNotIn("command", second)
+        self.assertIn("printf %s 'a b' xxx", self.cache("list", "-l").text)
+        # Looking is no use.
+        self.assertEqual(self.cache("stats", "--json").json()["counters"]["hits"], 0)
 
     def test_the_front_and_the_engine_do_the_same(self):
         for program in (SLUICE, ENGINE):
@@ -139,26 +195,14 @@ class Entries(CacheTest):
     def test_values_stream(self):
         size = 300_000_000
         self.cache("limit", "--max-size", "1GB")
-        script = ("import resource, subprocess, sys\n"
-                  "done = subprocess.run(sys.argv[1:], stdin=sys.stdin, stdout=subprocess.PIPE)\n"
-                  "peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss\n"
-                  "print(done.returncode, peak)\n")
         big = self.folder / "big"
         with open(big, "wb") as file:
             file.truncate(size)  # no disk for it
-        done = subprocess.run(["python3", "-c", script, SLUICE, "cache", "set", "big", "--file", big],
-                              capture_output=True, env=self.environment(), check=True)
-        code, peak = map(int, done.stdout.split())
-        self.assertEqual(code, 0, done.stderr)
-        self.assertLess(peak, 60_000, "kilobytes")
+        self.assertLess(self.peak_of(SLUICE, "cache", "set", "big", "--file", big,
+                                     stdin="/dev/null", out="/dev/null"), 60_000)
         out = self.folder / "out"
-        with open(out, "wb") as file:
-            getting = subprocess.Popen([SLUICE, "cache", "get", "big"], stdout=file,
-                                       env=self.environment())
-            _, status, usage = os.wait4(getting.pid, 0)
-            getting.returncode = os.waitstatus_to_exitcode(status)
-        self.assertEqual(getting.returncode, 0)
-        self.assertLess(usage.ru_maxrss, 60_000, "kilobytes")
+        self.assertLess(self.peak_of(SLUICE, "cache", "get", "big", stdin="/dev/null", out=out),
+                        60_000)
         self.assertEqual(subprocess.run(["cmp", big, out], check=False).returncode, 0)
 
 
@@ -294,6 +338,92 @@ class Batch(CacheTest):
             size = self.size(env={"SLUICE_NS": f"n{count}"})
             self.assertEqual((size["entries"], size["bytes"]), (count, count * (9 + 18)))
 
+    def test_answers_do_not_fill_memory(self):
+        def value(key):
+            if key.startswith("text"):
+                return b"%s " % key.encode() * 200_000
+            return random.Random(key).randbytes(60_000 if key.startswith("inline") else 100_000)
+        # More files than a process may have open.
+        keys = [f"inline:{i}" for i in range(1000)] + [f"file:{i}" for i in range(1200)]
+        keys += [f"text:{i}" for i in range(20)]
+        self.cache("limit", "--max-size", "1GB")
+        for begin in range(0, len(keys), 100):
+            self.cache("batch", stdin="".join(
+                json.dumps({"op": "set", "key": key, "base64": True,
+                            "value": base64.b64encode(value(key)).decode()}) + "\n"
+                for key in keys[begin:begin + 100]))
+        self.assertEqual(self.size()["entries"], len(keys))
+        answers = self.folder / "answers"
+        asked = self.file("asked", "".join(json.dumps({"op": "get", "key": key}) + "\n"
+                                           for key in keys))
+        # 220 MB of values.
+        self.assertLess(self.peak_of(SLUICE, "cache", "batch", stdin=asked, out=answers), 64_000)
+        with open(answers, "rb") as lines:
+            for key, line in zip(keys, lines, strict=True):
+                answer = json.loads(line)
+                self.assertEqual((answer["key"], answer["found"]), (key, True))
+                got = answer["value"]
+                self.assertTrue(value(key) == (base64.b64decode(got) if answer.get("base64")
+                                               else got.encode()), key)
+        # Random bytes hold NUL: they cannot be answered so, and that is said in their place.
+        asked.write_bytes(b"".join(b"get\0" + key.encode() + b"\0" for key in keys[900:]))
+        done = self.cache("batch", "-0", stdin=asked.read_bytes(), code=SOME_FAILED)
+        fields = done.out.split(b"\0")[:-1]
+        self.assertEqual(fields[::2], [b"error"] * 1300 + [b"hit"] * 20)
+        self.assertTrue(fields[-1] == value(keys[-1]))
+        asked.write_bytes(b"".join(b"get\0" + key.encode() + b"\0" for key in keys[-20:] * 10))
+        self.assertLess(self.peak_of(SLUICE, "cache", "batch", "-0", stdin=asked, out=answers),
+                        32_000)
+        self.assertEqual(answers.stat().st_size, 10 * sum(len(value(k)) + 5 for k in keys[-20:]))
+        # What waited left nothing behind.
+        self.assertEqual([path for path in self.folder_of().rglob("*spool*")], [])
+
+    def test_a_large_value_in_json_does_not_fill_memory(self):
+        asked, answers = self.file("asked", '{"op":"get","key":"k"}\n'), self.folder / "answers"
+        text = "é\"\n".encode() * 5_000_000
+        for tail in (b"", b"\xff", b"\xc3"):
+            self.cache("set", "k", "--file", self.file("value", text + tail))
+            for command in (["get", "k", "--json"], ["batch"]):
+                peak = self.peak_of(SLUICE, "cache", *command, stdin=asked, out=answers)
+                self.assertLess(peak, 48_000)
+                line = json.loads(answers.read_bytes())
+                self.assertTrue(text + tail == (base64.b64decode(line["value"]) if tail
+                                                else line["value"].encode()))
+                self.assertEqual(line.get("base64", False), tail != b"")
+
+    def test_gets_need_nothing_but_reading(self):
+        for lines, flags, answer in (('{"op":"get","key":"k"}\n', (), b'"found":false'),
+                                     (b"get\0k\0", ("-0",), b"miss\0\0")):
+            self.assertIn(answer, self.cache("batch", *flags, stdin=lines).out)
+            self.assertIn(answer, self.cache("batch", "-n", *flags, stdin=lines).out)
+        self.assertFalse(self.folder_of().exists())
+        self.cache("batch", "-0", stdin=b"get\0k\0set\0k\0v\0get\0k\0get\0\0", code=SOME_FAILED)
+        self.assertEqual(self.cache("batch", "-0", stdin=b"get\0k\0").out, b"hit\0v\0")
+
+    def test_gets_in_one_batch_see_one_state(self):
+        self.cache("batch", "-0", stdin=b"set\0a\0000\0set\0b\0000\0")
+        done = threading.Event()
+
+        def write():
+            number = 0
+            while not done.is_set():
+                number += 1
+                text = b"set\0a\0%03d\0set\0b\0%03d\0" % (number % 1000, number % 1000)
+                subprocess.run([SLUICE, "cache", "batch", "-0"], input=text, check=True,
+                               stdout=subprocess.DEVNULL, env=self.environment())
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            seen = set()
+            for _ in range(100):
+                fields = self.cache("batch", "-0", stdin=b"get\0a\0get\0b\0").out.split(b"\0")
+                self.assertEqual(fields[1], fields[3])
+                seen.add(fields[1])
+        finally:
+            done.set()
+            writer.join()
+        self.assertGreater(len(seen), 1)
+
     def test_dry_run_changes_nothing(self):
         self.cache("set", "k", "v")
         text = '{"op":"set","key":"x","value":"1"}\n{"op":"delete","key":"k"}\n'
@@ -354,6 +484,8 @@ class Sizes(CacheTest):
         self.cache("get", "none", code=NOT_FOUND)
         stats = self.cache("stats", "--json").json()
         self.assertEqual((stats["write_cache"]["count"], stats["read_cache"]["count"]), (1, 2))
+        self.assertEqual(stats["counters"], {"hits": 1, "misses": 1, "stale_hits": 0, "evicted": 0,
+                                             "expired": 0, "lost_hits": 0})
         self.assertEqual(set(stats["read_cache"]), {"count", "total", "avg", "p50", "p95", "p99"})
         lines = self.cache("stats", "--csv").lines()
         self.assertEqual(lines[0], "timestamp,operation,duration_ms")
@@ -364,7 +496,8 @@ class Sizes(CacheTest):
         self.cache("set", "k", "v", env={"CACHE_PERF_MONITORING": "disabled"})
         self.assertEqual(self.cache("stats", "--json").json()["write_cache"]["count"], 1)
         self.cache("stats", "--reset")
-        self.assertEqual(self.cache("stats", "--json").json(), {})
+        self.assertEqual(self.cache("stats", "--json").json(),
+                         {"counters": dict.fromkeys(stats["counters"], 0)})
         self.refused("cache", "stats", "--json", "--csv")
 
     def test_health(self):
@@ -401,14 +534,21 @@ class BadInput(CacheTest):
         for path in everything:
             path.chmod(0o555 if path.is_dir() else 0o444)
 
-        def run(*words):
+        def run(*words, stdin=b""):
             done = subprocess.run([*drop, SLUICE, "cache", *words], capture_output=True, cwd="/",
-                                  env=self.environment(), check=False)
+                                  input=stdin, env=self.environment(), check=False)
             return done.returncode, done.stdout, done.stderr
         self.addCleanup(lambda: [p.chmod(0o755 if p.is_dir() else 0o644) for p in everything])
         self.assertEqual(run("get", "k"), (0, b"v", b""))
         self.assertEqual(run("get", "big")[:2], (0, b"x" * 200_000))
         self.assertEqual(run("size", "--json")[0], 0)
+        for flags, asked, answer in (((), b'{"op":"get","key":"k"}', b'"value":"v"'),
+                                     (("-0",), b"get\0k\0", b"hit\0v\0")):
+            code, out, err = run("batch", *flags, stdin=asked)
+            self.assertEqual((code, err), (0, b""))
+            self.assertIn(answer, out)
+        code, out, err = run("batch", "-0", stdin=b"set\0k\0v\0")
+        self.assertEqual((code, out, len(err.splitlines())), (FAILED, b"", 1), err)
         code, out, err = run("set", "k", "other")
         self.assertEqual((code, out, len(err.splitlines())), (FAILED, b"", 1), err)
 

@@ -1,9 +1,15 @@
 """`sluice cache exec` and `sluice cache lock`: who runs, who waits, and what is told."""
 
+import fcntl
 import os
 import pathlib
+import pty
+import resource
+import select
 import signal
+import sqlite3
 import subprocess
+import termios
 import time
 import unittest
 
@@ -204,6 +210,269 @@ class Exec(ProcessTest):
         self.assertIn("deadline", done.complaint)
 
 
+class NoCache(ProcessTest):
+    """A cache that cannot be used keeps no command from running."""
+
+    COMMAND = ("exec", "--ttl", "1h", "--", "sh", "-c", "echo run >> runs; echo out; echo err >&2; exit 5")
+
+    def runs_all_the_same(self, *mentions, times=1):
+        before = len(self.lines("runs"))
+        for _ in range(times):
+            done = self.cache(*self.COMMAND, code=5)
+            self.assertEqual(done.out, b"out\n")
+            *warning, said = done.err.splitlines()
+            self.assertEqual((said, len(warning)), (b"err", 1), done.err)
+            for word in mentions:
+                self.assertIn(word, warning[0].decode())
+        self.assertEqual(len(self.lines("runs")), before + times)
+
+    def test_no_folder(self):
+        (self.home / "cache").mkdir(parents=True, exist_ok=True)
+        (self.home / "cache/sluice").write_text("a file in its place")
+        self.runs_all_the_same("runs without it", times=2)
+        # What keeps Sluice from understanding the command line is told by 125 all the same.
+        self.cache("exec", "--frob", "--", "true", code=OWN_FAILURE)
+        self.cache("exec", "--", "nosuch", code=NO_COMMAND)
+
+    def database(self):
+        return self.home / "cache/sluice/cache/default/cache.db"
+
+    def test_a_damaged_database(self):
+        self.cache("set", "k", "v")
+        self.database().write_bytes(b"\xa5" * 8192)
+        self.runs_all_the_same("repair", times=2)
+
+    def test_a_damaged_page(self):
+        self.cache(*self.COMMAND, code=5)
+        whole = self.database().read_bytes()
+        self.database().write_bytes(whole[:100] + b"\xa5" * (len(whole) - 100))
+        self.runs_all_the_same("repair", times=2)
+
+    def test_a_newer_database(self):
+        self.cache("set", "k", "v")
+        with sqlite3.connect(self.database()) as database:
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            database.execute(f"PRAGMA user_version={version + 1}")
+        database.close()
+        self.runs_all_the_same("newer", times=2)
+
+    def test_a_lost_value(self):
+        command = ["exec", "--ttl", "1h", "--", "sh", "-c",
+                   "echo run >> runs; head -c 200000 /dev/urandom"]
+        first = self.cache(*command).out
+        values = [path for path in (self.database().parent / "values").rglob("*") if path.is_file()]
+        self.assertEqual(len(values), 1)
+        values[0].unlink()
+        second = self.cache(*command)
+        self.assertIn("run anew", second.complaint)
+        self.assertNotEqual(second.out, first)
+        third = self.cache(*command)
+        self.assertEqual((third.out, third.err), (second.out, b""))
+        self.assertEqual(len(self.lines("runs")), 2)
+        self.cache("verify")
+
+    def test_a_damaged_value_that_is_not_replaced_goes(self):
+        command = ["exec", "--discard-failures", "--", "sh", "-c",
+                   "test -e first && exit 9; touch first; head -c 200000 /dev/urandom"]
+        self.cache(*command)
+        for path in (self.database().parent / "values").rglob("*"):
+            if path.is_file():
+                path.unlink()
+        self.assertIn("could not be read", self.cache(*command, code=9).complaint)
+        self.assertEqual(self.cache("list").out, b"")
+        self.assertEqual(self.cache(*command, code=9).err, b"")
+
+    @unittest.skipUnless(os.geteuid() == 0 and os.path.exists("/usr/bin/setpriv"),
+                         "needs a second user")
+    def test_a_folder_of_somebody_else(self):
+        self.cache("set", "k", "v")
+        for path in (self.folder, self.home, *self.database().parents):
+            if str(path).startswith(str(self.folder)):
+                path.chmod(0o755)
+        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", SLUICE,
+                               "cache", "exec", "--", "sh", "-c", "echo out; exit 5"],
+                              capture_output=True, env=self.environment(), cwd="/", check=False)
+        self.assertEqual((done.returncode, done.stdout), (5, b"out\n"), done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+    def test_a_full_disk(self):
+        def no_room():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        done = subprocess.run([SLUICE, "cache", "exec", "--", "sh", "-c", "echo out; exit 5"],
+                              capture_output=True, env=self.environment(), preexec_fn=no_room,
+                              check=False)
+        self.assertEqual((done.returncode, done.stdout), (5, b"out\n"), done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+
+class NotShared(ProcessTest):
+    """Whose result may not be stored: those who wait do not wait for each other, too."""
+
+    WAITERS = 8
+
+    def generations(self, *flags, script, env=None):
+        """Runs one, and eight while it runs. Returns how many runs followed each other at the deepest,
+        how many there were, and with which codes the callers ended."""
+        gate = self.fifo("gate")
+        command = ["cache", "exec", *flags, "--", "sh", "-c",
+                   f"echo begin $$ >> marks; test -e later && sleep 0.3 || cat '{gate}';"
+                   f"echo end $$ >> marks; {script}"]
+        first = self.start(*command, env=env)
+        self.wait_for(lambda: self.lines("marks"), "the first run")
+        others = [self.start(*command, env=env) for _ in range(self.WAITERS)]
+        pids = {other.process.pid for other in others}
+        self.wait_for(lambda: all(self.sleeps(pid) for pid in pids), "those who wait")
+        (self.folder / "later").touch()
+        self.open_gate(gate)
+        codes = {run.end().code for run in (first, *others)}
+        depth, running, deepest = {}, set(), 0
+        ended = 0
+        for line in self.lines("marks"):
+            what, pid = line.split()
+            if what == "begin":
+                depth[pid] = ended + 1
+                deepest = max(deepest, depth[pid])
+                running.add(pid)
+            else:
+                running.discard(pid)
+                ended = max(ended, depth[pid])
+        self.assertFalse(running)
+        return deepest, len(depth), codes
+
+    @staticmethod
+    def sleeps(pid):
+        try:
+            return "State:\tS" in pathlib.Path(f"/proc/{pid}/status").read_text() and any(
+                pathlib.Path(f"/proc/{pid}/fd/{name}").resolve().name.startswith("n-memo")
+                for name in os.listdir(f"/proc/{pid}/fd"))
+        except OSError:
+            return False
+
+    def test_failures_that_are_discarded(self):
+        deepest, runs, codes = self.generations("--discard-failures", script="exit 3")
+        self.assertEqual((runs, codes), (1 + self.WAITERS, {3}))
+        self.assertLessEqual(deepest, 2)
+
+    def test_those_who_wait_by_the_clock(self):
+        deepest, runs, codes = self.generations("--discard-failures", script="exit 3",
+                                                env={"LOCK_BACKOFF_STRATEGY": "linear"})
+        self.assertEqual((runs, codes), (1 + self.WAITERS, {3}))
+        self.assertLessEqual(deepest, 2)
+
+    def test_output_that_is_too_long(self):
+        deepest, runs, codes = self.generations("--max-output", "10kB", script="seq 1 10000")
+        self.assertEqual((runs, codes), (1 + self.WAITERS, {0}))
+        self.assertLessEqual(deepest, 2)
+
+    def test_a_command_that_is_killed(self):
+        deepest, runs, codes = self.generations(script="kill -SEGV $$")
+        self.assertEqual((runs, codes), (1 + self.WAITERS, {128 + 11}))
+        self.assertLessEqual(deepest, 2)
+
+    def test_a_ttl_of_nothing(self):
+        # Nobody waits: each has to have a result of its own.
+        command = ["cache", "exec", "--ttl", "0", "--", "sh", "-c",
+                   "echo run >> marks; while ! test -e go; do sleep 0.01; done"]
+        runs = [self.start(*command) for _ in range(4)]
+        self.wait_for(lambda: len(self.lines("marks")) == 4, "all at once")
+        (self.folder / "go").touch()
+        self.assertEqual({run.end().code for run in runs}, {0})
+
+    def test_one_that_succeeds_after_all_is_shared(self):
+        command = ["cache", "exec", "--discard-failures", "--", "sh", "-c", "echo run >> marks; exit 0"]
+        self.generations("--discard-failures", script="exit 3")
+        os.unlink(self.folder / "marks")
+        for _ in range(2):
+            self.cache(*command[1:])
+        self.assertEqual(len(self.lines("marks")), 1)
+
+
+class CtrlC(ProcessTest):
+    """In an interactive shell, with its own ideas of what an interrupt was for."""
+
+    def setUp(self):
+        super().setUp()
+        self.controller, terminal = pty.openpty()
+        self.addCleanup(os.close, self.controller)
+
+        def take_terminal():
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        self.shell = subprocess.Popen(
+            ["bash", "--norc", "--noprofile", "-i"], stdin=terminal, stdout=terminal,
+            stderr=terminal, cwd=self.folder, start_new_session=True, preexec_fn=take_terminal,
+            env=self.environment({"PS1": "$ ", "TERM": "dumb", "SLUICE": SLUICE}))
+        os.close(terminal)
+        self.addCleanup(self.shell.wait)
+        self.addCleanup(self.shell.kill)
+
+    def type(self, text):
+        os.write(self.controller, text.encode())
+
+    def see(self, text):
+        shown, end = b"", time.monotonic() + PATIENCE
+        while text.encode() not in shown:
+            self.assertLess(time.monotonic(), end, shown)
+            if select.select([self.controller], [], [], 1)[0]:
+                shown += os.read(self.controller, 65536)
+        return shown
+
+    def ends_a_loop(self, words, command):
+        self.type(f"for i in 1 2 3; do \"$SLUICE\" cache {words} -- {command}; done\n")
+        self.wait_for(lambda: self.lines("begins"), "the command")
+        self.type("\x03")
+        self.type("echo status-$((6 * 7))-\n")
+        self.see("status-42-")
+        self.assertEqual(len(self.lines("begins")), 1)
+        # Nothing is held, and nothing was kept.
+        self.cache("lock", "l", "--timeout", "10s", "--", "true")
+        self.assertEqual(self.cache("list").out, b"")
+
+    SLEEP = "sh -c 'echo begin >> begins; exec sleep 600'"
+
+    def test_ends_a_loop_of_exec(self):
+        self.ends_a_loop("exec", self.SLEEP)
+
+    def test_ends_a_loop_of_lock(self):
+        self.ends_a_loop("lock l", self.SLEEP)
+
+    def test_a_command_that_takes_it_goes_its_own_way(self):
+        script = "trap \"exit 9\" INT; echo begin >> begins; while :; do sleep 0.01; done"
+        for words in ("exec", "lock l"):
+            self.type(f"\"$SLUICE\" cache {words} -- sh -c '{script}'; echo code-$?-\n")
+            self.wait_for(lambda: self.lines("begins"), "the command")
+            self.type("\x03")
+            self.see("code-9-")
+            os.unlink(self.folder / "begins")
+
+    def test_ends_those_who_wait(self):
+        holder = self.start("cache", "lock", "l", "--", "sh", "-c", "echo ready; exec sleep 600")
+        self.assertEqual(holder.process.stdout.readline(), b"ready\n")
+        self.type("for i in 1 2 3; do echo begin >> begins; \"$SLUICE\" cache lock l -- true; done\n")
+        self.wait_for(lambda: self.lines("begins"), "the loop")
+        self.type("\x03")
+        self.type("echo status-$((6 * 7))-\n")
+        self.see("status-42-")
+        self.assertEqual(len(self.lines("begins")), 1)
+        holder.send(signal.SIGTERM)
+        holder.end()
+
+    def test_one_whose_reader_does_not_read_can_be_ended(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        process = subprocess.Popen(
+            [SLUICE, "cache", "exec", "--", "sh", "-c", "head -c 40000 /dev/zero; echo $$ > begins"],
+            stdout=writer, env=self.environment(), cwd=self.folder)
+        os.close(writer)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.wait_for(lambda: self.lines("begins"), "the command")
+        self.wait_for(lambda: not os.path.exists(f"/proc/{self.lines('begins')[0]}"), "its end")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=PATIENCE), 128 + 15)
+
+
 class Lock(ProcessTest):
     def test_code_and_streams_are_the_commands(self):
         done = self.cache("lock", "l", "--", "sh", "-c", "cat; echo err >&2; exit 7", code=7,
@@ -242,6 +511,10 @@ class Lock(ProcessTest):
         self.assertIn(str(holder.process.pid), late.complaint)
         self.assertIn("guarded", late.complaint)
         self.cache("lock", "other", "--timeout", "50ms", "--", "true")
+        once = self.cache("lock", "l", "--timeout", "0s", "--", "true", code=TIMED_OUT)
+        self.assertIn(str(holder.process.pid), once.complaint)
+        self.cache("lock", "other", "--timeout", "0s", "--", "true")
+        self.assertIn("wait no longer", self.cache("lock", "--help").text)
         gate.write_text("")
         self.assertEqual(holder.end().code, 0)
         self.cache("lock", "l", "--timeout", "50ms", "--", "true")

@@ -10,7 +10,7 @@ import subprocess
 import time
 import unittest
 
-from harness import DONE, FAILED, INTERRUPTED, ODD_ENTRIES, PATIENCE, by_key
+from harness import DONE, FAILED, INTERRUPTED, ODD_ENTRIES, PATIENCE, UNAUTHORIZED, by_key
 from sluice_server import ServeTest
 from wire import WireTest
 
@@ -23,6 +23,14 @@ class Start(ServeTest):
         api = self.serve()
         self.refused("serve", "--cloudflare", "--listen", f"127.0.0.1:{api.port}", "--store", "memory:",
                      code=FAILED, mentions=str(api.port))
+
+    def test_a_file_that_is_made_is_told(self):
+        """It may be a mistyped name."""
+        for check in (self.assertIn, self.assertNotIn):
+            api = self.serve(store=self.store)
+            api.send(signal.SIGTERM)
+            self.assertEqual(api.wait(), DONE)
+            check("there was no", api.complaint)
 
     def test_the_store_is_there_after_a_restart(self):
         api = self.serve(store=self.store)
@@ -89,6 +97,11 @@ class Tls(ServeTest):
         self.assertEqual(api.ask("GET", "/healthz").status, 200)
         self.refused("serve", "--cloudflare", "--store", "memory:", "--tls-cert", certificate,
                      mentions="--tls-key")
+        self.refused("serve", "--cloudflare", "--store", "memory:", "--tls-cert", key,
+                     "--tls-key", certificate, mentions="no certificate")
+        key.chmod(0o644)
+        self.refused("serve", "--cloudflare", "--store", "memory:", *flags, code=UNAUTHORIZED,
+                     mentions="chmod 600")
 
 
 class Ends(WireTest):
