@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "base/utf8.h"
 #include "shared_commands.h"
@@ -21,7 +20,6 @@ using localcache::Operation;
 // What shares a transaction. Larger ones are no faster, and other writers wait for their end.
 constexpr std::size_t kMostOperations = 10'000;
 constexpr std::size_t kMostBytes = 32'000'000;
-constexpr std::size_t kReadPiece = std::size_t{256} << 10;
 
 // Runs the operations in transactions.
 class Batch {
@@ -131,39 +129,16 @@ class Batch {
 }  // namespace
 
 Result<std::optional<std::string>> NulFormat::field() {
-  std::size_t searched = at_;
-  for (;;) {
-    const std::size_t end = buffer_.find('\0', searched);
-    if (end != std::string::npos) {
-      std::string text = buffer_.substr(at_, end - at_);
-      at_ = end + 1;
-      ++fields_;
-      return text;
-    }
-    if (ended_) {
-      if (at_ == buffer_.size()) return std::nullopt;
-      return fail(ErrorCode::invalid_argument,
-                  "field {} of the batch does not end in NUL: the input may be cut off. What came "
-                  "before it was done.",
-                  fields_ + 1);
-    }
-    buffer_.erase(0, at_);
-    at_ = 0;
-    if (buffer_.size() > kLargestBatchItem) {
-      return fail(ErrorCode::too_large,
-                  "field {} of the batch has more than {} MiB. Give it to `sluice cache set`. What "
-                  "came before it was done.",
-                  fields_ + 1, kLargestBatchItem >> 20);
-    }
-    searched = buffer_.size();
-    buffer_.resize(searched + kReadPiece);
-    const ssize_t got = ::read(descriptor_, buffer_.data() + searched, kReadPiece);
-    buffer_.resize(searched + static_cast<std::size_t>(got > 0 ? got : 0));
-    if (got < 0 && errno != EINTR) {
-      return std::unexpected(system_error(errno, "read the batch from stdin"));
-    }
-    if (got == 0) ended_ = true;
+  const auto item = fields_.next();
+  if (!item) return std::unexpected(item.error());
+  if (!*item) return std::nullopt;
+  if (!(*item)->ended) {
+    return fail(ErrorCode::invalid_argument,
+                "field {} of the batch does not end in NUL: the input may be cut off. What came "
+                "before it was done.",
+                fields_.count());
   }
+  return std::string((*item)->text);
 }
 
 Result<std::string> NulFormat::field_of(std::string_view operation) {
@@ -192,7 +167,7 @@ Result<std::optional<BatchOperation>> NulFormat::next() {
     return fail(ErrorCode::invalid_argument,
                 "field {} of the batch should be set, get or delete, not \"{}\". What came before "
                 "it was done.",
-                fields_, truncated_to_width(printable(**word), 40));
+                fields_.count(), truncated_to_width(printable(**word), 40));
   }
   auto key = field_of(**word);
   if (!key) return std::unexpected(key.error());

@@ -1,12 +1,12 @@
 // BatchFormat: how operations are written on stdin, and their answers on stdout.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "item_reader.h"
 #include "localcache/entry.h"
 #include "spool.h"
 
@@ -34,15 +34,12 @@ class BatchFormat {
                               localcache::Answer& answer) = 0;
 };
 
-// The largest field or line that is read: whoever has larger values gives them to `cache set`.
-inline constexpr std::size_t kLargestBatchItem = std::size_t{64} << 20;
-
 // Fields that end in NUL: "set" KEY VALUE, "get" KEY, "delete" KEY. Answers are two fields: "ok"
 // and nothing; "hit" and the value; "miss" and nothing; "error" and a sentence.
 class NulFormat : public BatchFormat {
  public:
   // Reads from this descriptor, which stays open.
-  explicit NulFormat(int descriptor) : descriptor_(descriptor) {}
+  explicit NulFormat(int descriptor) : fields_(descriptor, '\0', "field") {}
   Result<std::optional<BatchOperation>> next() override;
   Result<bool> append(Spool& out, const BatchOperation& operation,
                       localcache::Answer& answer) override;
@@ -52,11 +49,7 @@ class NulFormat : public BatchFormat {
   Result<std::optional<std::string>> field();
   Result<std::string> field_of(std::string_view operation);
 
-  int descriptor_;
-  std::string buffer_;
-  std::size_t at_ = 0;  // how much of it has been read
-  bool ended_ = false;
-  std::uint64_t fields_ = 0;
+  ItemReader fields_;
 };
 
 }  // namespace sluice::cache_cli

@@ -126,8 +126,7 @@ int replay(const Session& session, const MemoResult& result) {
 }
 
 // Computes the result anew in a process of its own, which nobody waits for: it holds nothing of the
-// caller's open. The session's cache must not be open: SQLite must
-// not be taken across a fork.
+// caller's open. The session's cache must not be open: SQLite must not be taken across a fork.
 void refresh_in_background(Session& session, const std::string& key) {
   const pid_t child = ::fork();
   if (child != 0) return;  // no process: the next caller tries again
@@ -178,14 +177,12 @@ void tell(const Session& session, const Result<Memo::Got>& got) {
     session.messages().detail(fmt::format("the result was not kept: {}", got.error().message));
     return;
   }
-  if (got->damaged) {
-    session.messages().warn(
-        fmt::format("the stored result could not be read, and the command was "
-                    "run anew: {}",
-                    got->damaged->message));
-  }
   if (got->not_stored) {
     session.messages().warn(fmt::format("the result was not kept: {}", got->not_stored->message));
+  } else if (got->damaged) {
+    session.messages().warn(
+        fmt::format("the stored result could not be read, and the command was run anew: {}",
+                    got->damaged->message));
   }
 }
 

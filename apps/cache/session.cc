@@ -83,7 +83,7 @@ localcache::OpenOptions Session::options(localcache::Access access) const {
 }
 
 std::vector<std::string> Session::spool_folders() const {
-  return {location_.folder(), environment_("TMPDIR").value_or("/tmp")};
+  return {location_.folder(), environment_("TMPDIR").value_or("/tmp"), "/tmp"};
 }
 
 bool Session::exists() const {

@@ -49,7 +49,7 @@ class Session {
   [[nodiscard]] const Messages& messages() const { return messages_; }
   [[nodiscard]] const localcache::Location& location() const { return location_; }
   // Where answers wait that memory should not hold: beside the entries that they are made of, or,
-  // where nothing can be written there, in $TMPDIR.
+  // where nothing can be written there, in $TMPDIR or /tmp.
   [[nodiscard]] std::vector<std::string> spool_folders() const;
   [[nodiscard]] const EngineParts& engine() const { return engine_; }
   [[nodiscard]] localcache::LockWait lock_wait() const { return lock_wait_; }

@@ -38,7 +38,10 @@ Result<> Spool::make_file() {
     if (file_) return {};
     reason = errno;
   }
-  return std::unexpected(system_error(reason, fmt::format("make {}", kName)));
+  Error error = system_error(reason, fmt::format("make {}", kName));
+  error.code = ErrorCode::io;  // "not found" is said of entries
+  error.message += ". Name a folder for it by TMPDIR.";
+  return std::unexpected(std::move(error));
 }
 
 Result<> Spool::append(std::string_view bytes) {

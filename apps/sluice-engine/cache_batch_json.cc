@@ -1,9 +1,6 @@
 #include "cache_batch_json.h"
 
-#include <unistd.h>
-
 #include <boost/json.hpp>
-#include <cerrno>
 #include <cmath>
 
 #include "base/base64.h"
@@ -19,7 +16,6 @@ namespace json = boost::json;
 using cache_cli::BatchOperation;
 using localcache::Operation;
 
-constexpr std::size_t kReadPiece = std::size_t{256} << 10;
 constexpr std::int64_t kMostSeconds = 3'155'760'000;  // a century
 
 std::string_view word(Operation::Kind kind) {
@@ -152,46 +148,15 @@ BatchOperation parse_batch_line(std::string_view line, std::uint64_t number) {
   return operation;
 }
 
-Result<std::optional<std::string_view>> JsonFormat::line() {
-  std::size_t searched = at_;
-  for (;;) {
-    const std::size_t end = buffer_.find('\n', searched);
-    if (end != std::string::npos || (ended_ && at_ < buffer_.size())) {
-      const std::size_t size = (end == std::string::npos ? buffer_.size() : end) - at_;
-      std::string_view text(buffer_.data() + at_, size);
-      at_ += size + (end == std::string::npos ? 0 : 1);
-      ++lines_;
-      if (text.ends_with('\r')) text.remove_suffix(1);
-      return text;
-    }
-    if (ended_) return std::nullopt;
-    buffer_.erase(0, at_);
-    at_ = 0;
-    if (buffer_.size() > cache_cli::kLargestBatchItem) {
-      return fail(ErrorCode::too_large,
-                  "line {} of the batch has more than {} MiB. Give such a value to `sluice cache "
-                  "set`. What came before it was done.",
-                  lines_ + 1, cache_cli::kLargestBatchItem >> 20);
-    }
-    searched = buffer_.size();
-    buffer_.resize(searched + kReadPiece);
-    const ssize_t got = ::read(descriptor_, buffer_.data() + searched, kReadPiece);
-    const int failed = errno;
-    buffer_.resize(searched + static_cast<std::size_t>(got > 0 ? got : 0));
-    if (got < 0 && failed != EINTR) {
-      return std::unexpected(system_error(failed, "read the batch from stdin"));
-    }
-    if (got == 0) ended_ = true;
-  }
-}
-
 Result<std::optional<BatchOperation>> JsonFormat::next() {
   for (;;) {
-    const auto text = line();
-    if (!text) return std::unexpected(text.error());
-    if (!*text) return std::nullopt;
-    if ((*text)->find_first_not_of(" \t") == std::string_view::npos) continue;
-    return parse_batch_line(**text, lines_);
+    const auto line = lines_.next();
+    if (!line) return std::unexpected(line.error());
+    if (!*line) return std::nullopt;
+    std::string_view text = (*line)->text;
+    if (text.ends_with('\r')) text.remove_suffix(1);
+    if (text.find_first_not_of(" \t") == std::string_view::npos) continue;
+    return parse_batch_line(text, lines_.count());
   }
 }
 

@@ -21,21 +21,14 @@ class JsonFormat : public cache_cli::BatchFormat {
  public:
   // Reads from this descriptor, which stays open. Large values wait in one of the folders.
   JsonFormat(int descriptor, std::vector<std::string> spool_folders)
-      : descriptor_(descriptor), spool_folders_(std::move(spool_folders)) {}
+      : lines_(descriptor, '\n', "line"), spool_folders_(std::move(spool_folders)) {}
   Result<std::optional<cache_cli::BatchOperation>> next() override;
   Result<bool> append(cache_cli::Spool& out, const cache_cli::BatchOperation& operation,
                       localcache::Answer& answer) override;
 
  private:
-  // The next line without its end; nothing at the end. Valid until the next call.
-  Result<std::optional<std::string_view>> line();
-
-  int descriptor_;
+  cache_cli::ItemReader lines_;
   std::vector<std::string> spool_folders_;  // for large values
-  std::string buffer_;
-  std::size_t at_ = 0;  // how much of it has been read
-  bool ended_ = false;
-  std::uint64_t lines_ = 0;
 };
 
 // One line, understood. What is wrong with it is in `refused`.

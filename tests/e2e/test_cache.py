@@ -380,7 +380,8 @@ class Batch(CacheTest):
 
     def test_a_large_value_in_json_does_not_fill_memory(self):
         asked, answers = self.file("asked", '{"op":"get","key":"k"}\n'), self.folder / "answers"
-        text = "é\"\n".encode() * 5_000_000
+        # Characters lie across the ends of pieces, which are powers of 2 long.
+        text = "xyz".encode() + "é\"\n".encode() * 5_000_000
         for tail in (b"", b"\xff", b"\xc3"):
             self.cache("set", "k", "--file", self.file("value", text + tail))
             for command in (["get", "k", "--json"], ["batch"]):
@@ -399,6 +400,29 @@ class Batch(CacheTest):
         self.assertFalse(self.folder_of().exists())
         self.cache("batch", "-0", stdin=b"get\0k\0set\0k\0v\0get\0k\0get\0\0", code=SOME_FAILED)
         self.assertEqual(self.cache("batch", "-0", stdin=b"get\0k\0").out, b"hit\0v\0")
+
+    def test_gets_of_a_value_that_is_being_replaced(self):
+        def value(number):
+            return b"%03d" % (number % 1000) + b"x" * 100_000
+        self.cache("set", "k", stdin=value(0))
+        done = threading.Event()
+
+        def write():
+            number = 0
+            while not done.is_set():
+                number += 1
+                subprocess.run([SLUICE, "cache", "set", "k"], input=value(number), check=True,
+                               env=self.environment())
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for _ in range(50):
+                fields = self.cache("batch", "-0", stdin=b"get\0k\0" * 20).out.split(b"\0")[:-1]
+                self.assertEqual(fields[::2], [b"hit"] * 20)
+                self.assertTrue(all(v == value(int(v[:3])) for v in fields[1::2]))
+        finally:
+            done.set()
+            writer.join()
 
     def test_gets_in_one_batch_see_one_state(self):
         self.cache("batch", "-0", stdin=b"set\0a\0000\0set\0b\0000\0")
@@ -547,6 +571,10 @@ class BadInput(CacheTest):
             code, out, err = run("batch", *flags, stdin=asked)
             self.assertEqual((code, err), (0, b""))
             self.assertIn(answer, out)
+        # More than is kept in memory, where no file can be made beside the entries.
+        code, out, err = run("batch", "-0", stdin=b"get\0big\0" * 50)
+        self.assertEqual((code, err), (0, b""))
+        self.assertTrue(out == (b"hit\0" + b"x" * 200_000 + b"\0") * 50)
         code, out, err = run("batch", "-0", stdin=b"set\0k\0v\0")
         self.assertEqual((code, out, len(err.splitlines())), (FAILED, b"", 1), err)
         code, out, err = run("set", "k", "other")

@@ -53,6 +53,16 @@ class ProcessTest(SluiceTest):
         """Ends who reads there."""
         os.close(os.open(gate, os.O_WRONLY))
 
+    def open_gate_for_survivors(self, gate):
+        """The same for those that whoever was killed may have left behind."""
+        def opened():
+            try:
+                os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+            except OSError:
+                pass  # nobody reads there, or not yet
+            return self.nobody_is_left()
+        self.wait_for(opened, "those who were left behind")
+
     def fifo(self, name):
         os.mkfifo(self.folder / name)
         return self.folder / name
@@ -188,7 +198,7 @@ class Exec(ProcessTest):
         self.assertEqual(len(self.lines("pids")), 2)
         # The command of the runner that died got a signal; what that had started goes on.
         self.wait_for(lambda: not os.path.exists(f"/proc/{self.lines('pids')[0]}"), "its end")
-        self.open_gate(gate)
+        self.open_gate_for_survivors(gate)
         first.end()
 
     def test_signals_go_on_to_the_command(self):
@@ -532,7 +542,7 @@ class Lock(ProcessTest):
         holder.send(signal.SIGKILL)
         done = waiting.end()
         self.assertEqual((done.code, done.out), (0, b"mine\n"))
-        self.open_gate(gate)
+        self.open_gate_for_survivors(gate)
         holder.end()
 
     def test_held_in_the_background(self):
