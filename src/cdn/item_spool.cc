@@ -48,7 +48,7 @@ Result<std::uint64_t> ItemSpool::count_left(const std::string& path) {
   if (!std::filesystem::exists(path, ignored)) return 0;
   auto database = sqlite::Database::open(path, {.access = sqlite::Access::read_only});
   if (!database) return std::unexpected(std::move(database.error()));
-  const auto left = database->number("SELECT count(*) FROM items WHERE state <> 0 OR pending > 0");
+  auto left = database->number("SELECT count(*) FROM items WHERE state <> 0 OR pending > 0");
   if (!left) return std::unexpected(std::move(left.error()));
   return static_cast<std::uint64_t>(*left);
 }

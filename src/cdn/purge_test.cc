@@ -24,21 +24,24 @@ struct PurgeTest : bulk::JobFixture {
 
   PurgeReport run(std::vector<std::string> tags, std::optional<std::size_t> batch_size = {}) {
     bulk::Job with = job();
-    PurgeApi api(service->connect());
+    PurgeApi api(service->connect(), plan);
     const Zone zone{.id = cloudflare_fake::zone_id_of(kZone)};
     const auto body = [&]() -> io::Task<PurgeReport> {
       auto spool = co_await ItemSpool::open("");
       std::vector<ItemSpool::Placed> placed;
       for (const std::string& tag : tags) placed.push_back({.zone = zone.id, .item = tag});
       EXPECT_TRUE(co_await (*spool)->add(placed));
-      PurgePlan plan{.kind = PurgeKind::tags, .zones = {zone}, .batch_size = batch_size};
-      PurgeReport report = co_await purge(with, api, **spool, std::move(plan));
+      PurgePlan what{.kind = PurgeKind::tags, .zones = {zone}, .batch_size = batch_size};
+      PurgeReport report = co_await purge(with, api, **spool, std::move(what));
+      waited = api.wire_stats().gate.waited;
       co_return report;
     };
     return loop.run(body());
   }
 
   std::optional<TestService> service;
+  std::optional<Plan> plan = std::nullopt;
+  flow::Duration waited{};  // of the last run, for the rate
 };
 
 TEST_F(PurgeTest, EndsWithTheCauseWhenNothingIsPurgedForWantOfAnAnswer) {
@@ -52,6 +55,18 @@ TEST_F(PurgeTest, EndsWithTheCauseWhenNothingIsPurgedForWantOfAnAnswer) {
     EXPECT_THAT(report.ended()->message, HasSubstr("could not be reached"));
     EXPECT_EQ(exit_code(report), ExitCode::failed);
   }
+}
+
+// 24 calls at once, then one in 12 s: more attempts than that wait only for their turn to retry.
+TEST_F(PurgeTest, AttemptsThatReachNobodySpendNothingOfThePlan) {
+  service->url = kNowhere;
+  plan = Plan::free;
+  std::vector<std::string> tags;
+  for (int i = 0; i < 13; ++i) tags.push_back(fmt::format("t{}", i));
+  const PurgeReport report = run(tags, 1);
+  EXPECT_EQ(report.failed(), 13u);
+  EXPECT_EQ(report.zones.front().requests, 26u);
+  EXPECT_EQ(waited, flow::Duration::zero());
 }
 
 TEST_F(PurgeTest, ARefusalIsAboutTheItems) {

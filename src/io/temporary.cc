@@ -1,8 +1,7 @@
 #include "io/temporary.h"
 
-#include <stdlib.h>
-
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <utility>
 

@@ -543,6 +543,39 @@ class KvPurge(Purges):
         self.assertEqual(len(self.purged()), 25)
 
 
+class Interrupted(Purges):
+    flags = ("--latency", "20ms")
+
+    def test_one_way_to_go_on_is_told_and_leads_to_the_end(self):
+        self.fake.fill("pages", [Entry(f"{i:04}", "x", json.dumps({"tags": [f"n{i}"]}))
+                                 for i in range(400)])
+        run = self.start("kv", "purge", "--store", "cloudflare:", "--namespace", "pages", "--zone",
+                         "example.com", "--all-keys", "--yes", "--batch-size", "5", "--concurrency",
+                         "1", "--rate", "off", env=self.env)
+        deadline = time.monotonic() + PATIENCE
+        while len(self.fake.entries("pages")) > 390:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        run.send(signal.SIGINT)
+        result = run.end()
+        self.assertEqual(result.code, INTERRUPTED, str(result))
+        gone = 400 - len(self.fake.entries("pages"))
+        self.assertLess(gone, 400, "it was too fast")
+        self.assertEqual(self.purged(), [])
+        told = re.search(r"Resuming the job purges (\d+) cache tags .* Only if you do not resume it: "
+                         r"purge just them with: sluice purge tags ", result.complaint)
+        self.assertIsNotNone(told, str(result))
+        left = int(told[1])
+        self.assertTrue(gone <= left <= gone + 5, (gone, left))  # and the batch under way, if any
+        job = result.complaint.split("sluice jobs resume ")[1].split()[0]
+        self.assertEqual(self.sluice("jobs", "show", job, "--json").json()["tags_left"], left)
+        self.sluice("jobs", "resume", job, env=self.env)
+        self.assertEqual(sorted(self.purged()), sorted(f"n{i}" for i in range(400)))
+        shown = self.sluice("jobs", "show", job, "--json").json()
+        self.assertEqual((shown["state"], shown["done"]), ("finished", 400))
+        self.assertNotIn("tags_left", shown)
+
+
 class Killed(Purges):
     """Killed at random moments, and resumed: no tag of a deleted key is forgotten."""
 
