@@ -176,7 +176,9 @@ Result<> rebuild(const Location& location, const OpenOptions& options, const std
   repaired.kept = totals.entries;
   repaired.dropped += salvaged->damaged;
   repaired.limits_lost = !salvaged->totals;
-  if (salvaged->totals) {
+  if (salvaged->complete) {
+    repaired.unreadable = 0;
+  } else if (salvaged->totals) {
     const std::uint64_t seen = repaired.kept + repaired.dropped;
     repaired.unreadable = std::max(salvaged->totals->entries, seen) - seen;
   }

@@ -116,6 +116,7 @@ class Salvage {
     free_ = std::move(*free);
     if (auto walked = walk(*root, kAllIds, 0); !walked) return std::unexpected(walked.error());
     if (auto searched = search(); !searched) return std::unexpected(searched.error());
+    done_.complete = lost_.empty();
     return done_;
   }
 

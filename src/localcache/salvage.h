@@ -24,6 +24,8 @@ struct Found {
 struct Salvaged {
   // What was kept as sums, and the limits: nothing if that page is lost.
   std::optional<Totals> totals;
+  // The table's tree could be followed to all of its leaves, so that nothing is missing.
+  bool complete = false;
   // Rows of the table that were seen and make no sense.
   std::uint64_t damaged = 0;
 };
