@@ -459,7 +459,9 @@ class CtrlC(ProcessTest):
         holder = self.start("cache", "lock", "l", "--", "sh", "-c", "echo ready; exec sleep 600")
         self.assertEqual(holder.process.stdout.readline(), b"ready\n")
         self.type("for i in 1 2 3; do echo begin >> begins; \"$SLUICE\" cache lock l -- true; done\n")
-        self.wait_for(lambda: self.lines("begins"), "the loop")
+        # Before that, the terminal would give the interrupt to the shell alone.
+        self.wait_for(lambda: self.lines("begins") and os.tcgetpgrp(self.controller) != self.shell.pid,
+                      "one that waits")
         self.type("\x03")
         self.type("echo status-$((6 * 7))-\n")
         self.see("status-42-")
