@@ -1,4 +1,6 @@
 // sluice cache stats
+#include <unistd.h>
+
 #include "base/size.h"
 #include "base/utf8.h"
 #include "cache_command.h"
@@ -49,9 +51,11 @@ Result<localcache::Statistics::Opened> open_statistics(const Session& session) {
 }
 
 Result<> reset(const Session& session) {
-  const auto opened = open_statistics(session);
-  if (!opened) return std::unexpected(opened.error());
-  opened->statistics->reset();
+  if (::access(session.location().statistics().c_str(), F_OK) == 0) {
+    const auto opened = open_statistics(session);
+    if (!opened) return std::unexpected(opened.error());
+    opened->statistics->reset();
+  }
   session.messages().say("what was measured is forgotten");
   return {};
 }

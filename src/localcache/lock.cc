@@ -24,18 +24,20 @@ namespace {
 
 std::unexpected<Error> too_late(std::string_view name, const LockOptions& options,
                                 const std::optional<HolderRecord>& record) {
-  const std::string wait = format_duration(options.timeout.value_or(std::chrono::seconds(0)));
+  const auto waited = options.timeout.value_or(std::chrono::seconds(0));
+  const std::string state = waited.count() > 0
+                                ? fmt::format("was not free within {}", format_duration(waited))
+                                : "is not free";
   if (!record) {
-    return fail(ErrorCode::timeout, Retry::again,
-                "the lock {} was not free within {}. Wait longer with --timeout.", quoted(name),
-                wait);
+    return fail(ErrorCode::timeout, Retry::again, "the lock {} {}. Wait longer with --timeout.",
+                quoted(name), state);
   }
   const LockHolder& holder = record->holder;
   return fail(
       ErrorCode::timeout, Retry::again,
-      "the lock {} was not free within {}: process {} on {} has held it since {} ({}). Wait "
-      "longer with --timeout, or end that process.",
-      quoted(name), wait, holder.pid, quoted(holder.host),
+      "the lock {} {}: process {} on {} has held it since {} ({}). Wait longer with --timeout, or "
+      "end that process.",
+      quoted(name), state, holder.pid, quoted(holder.host),
       format_timestamp(
           std::chrono::floor<std::chrono::seconds>(holder.since.time_since_epoch()).count()),
       holder.command.empty() ? "it did not say what it does" : quoted(holder.command));
