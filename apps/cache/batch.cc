@@ -30,6 +30,13 @@ class Batch {
   }
 
   int run() {
+    end_at_deadline(session_);
+    const Invocation& invocation = session_.invocation();
+    if (invocation.on("interactive") && !invocation.on("yes") && !session_.dry_run()) {
+      return session_.report({ErrorCode::invalid_argument, Retry::never, std::nullopt,
+                              "--interactive cannot ask while the operations come from stdin. "
+                              "Leave it out, or look with --dry-run first."});
+    }
     if (is_typed_in()) {
       session_.messages().say(
           "type the operations, and end them with Ctrl-D (see `sluice help cache batch`)");
@@ -47,6 +54,7 @@ class Batch {
         if (const auto done = run_portion(); !done) return session_.report(done.error());
       }
     }
+    if (session_.dry_run()) session_.messages().say("nothing was changed");
     if (unreadable) return session_.report(*unreadable);
     if (failed_ == 0) return 0;
     session_.messages().error(

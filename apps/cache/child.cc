@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/descriptor.h"
+#include "base/shell.h"
 #include "base/utf8.h"
 #include "localcache/files.h"
 #include "session.h"

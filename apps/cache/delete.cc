@@ -1,4 +1,7 @@
 // sluice cache delete
+#include <algorithm>
+#include <utility>
+
 #include "base/size.h"
 #include "base/utf8.h"
 #include "json_field.h"
@@ -37,9 +40,14 @@ Result<Wanted> wanted(Session& session) {
         "clear` deletes everything.");
   }
   if (!selects) return Wanted{.keys = {keys.begin(), keys.end()}, .selectors = {}};
-  if (prefix && prefix->empty()) {
-    return usage("--prefix is empty, which selects everything. `sluice cache clear` does that.");
+  for (const auto& [flag, text] :
+       {std::pair("--prefix", prefix), std::pair("--pattern", pattern)}) {
+    if (!text || !text->empty()) continue;
+    return usage(fmt::format(
+        "{} is empty, which selects everything. `sluice cache clear` does that.", flag));
   }
+  // An unset variable of a script, most likely.
+  if (std::ranges::find(tags, "") != tags.end()) return usage("--tag is empty. Name a tag.");
   Selector selector{.prefix = prefix.value_or(""), .tag = std::nullopt, .matches = nullptr};
   if (pattern) {
     auto matcher = session.engine().compile_pattern(*pattern);
@@ -114,8 +122,8 @@ Result<std::uint64_t> run(Session& session, const Wanted& wanted) {
                   entries_text(*entries), where, format_count(*most));
     }
     if (session.dry_run()) return entries;
-    if (asks && *entries > 0) {
-      const auto sure = session.engine().confirm(
+    if (*entries > 0) {
+      const auto sure = session.ask(
           fmt::format("Delete {} from the cache namespace {}?", entries_text(*entries), where));
       if (!sure) return std::unexpected(sure.error());
     }

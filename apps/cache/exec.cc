@@ -7,6 +7,7 @@
 #include <climits>
 
 #include "base/size.h"
+#include "base/utf8.h"
 #include "child.h"
 #include "localcache/memo.h"
 #include "shared_commands.h"
@@ -36,6 +37,11 @@ Result<std::string> result_key(const Session& session) {
       .environment = {},
       .files = invocation.values("key-file")};
   for (const std::string& name : invocation.values("key-env")) {
+    if (name.empty() || name.contains('=')) {
+      return fail(ErrorCode::invalid_argument,
+                  "--key-env: \"{}\" is no name of a variable. Name one without its value.",
+                  printable(name));
+    }
     input.environment.emplace_back(name, session.variable(name));
   }
   return localcache::memo_key(input);
@@ -227,6 +233,11 @@ int run_exec(Session& session) {
     session.record(localcache::Timed::exec, std::chrono::steady_clock::now() - began);
     if (stale) refresh_in_background(session, *key);
     return replay(session, (*found)->result);
+  }
+  // It counts that it is not there; still, the name may be mistyped.
+  for (const std::string& file : session.invocation().values("key-file")) {
+    if (::access(file.c_str(), F_OK) == 0) continue;
+    session.messages().warn(fmt::format("--key-file: there is no file {}", printable(file)));
   }
   Runner runner(session, true);
   const int code = compute(session, *key, runner);

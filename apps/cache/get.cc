@@ -12,11 +12,14 @@ namespace {
 using localcache::Access;
 using localcache::Entry;
 
+// As it is; on a terminal what comes next begins on a line of its own.
 Result<> write_bare(Entry& entry) {
+  char last = '\n';
   for (;;) {
     const auto piece = entry.value.next();
     if (!piece) return std::unexpected(piece.error());
-    if (piece->empty()) return {};
+    if (piece->empty()) return last != '\n' && is_shown() ? write_output("\n") : Result<>();
+    last = piece->back();
     if (auto written = write_output(*piece); !written) return written;
   }
 }

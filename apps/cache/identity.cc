@@ -31,7 +31,8 @@ Result<std::string> cache_namespace(const Invocation& invocation, const Getenv& 
   char here[PATH_MAX];
   if (::getcwd(here, sizeof here) == nullptr) here[0] = '\0';
   if (auto name = git_user_email(here, environment); name && !name->empty()) {
-    return checked(std::move(*name), "git's user.email, which names the cache without --ns");
+    return checked(std::move(*name),
+                   "git's user.email, which names the cache where --ns and SLUICE_NS do not");
   }
   return std::string(localcache::kDefaultNamespace);
 }

@@ -164,9 +164,13 @@ int run_lock(Session& session) {
   const bool has_command = invocation.arguments().size() > 1;
   const auto pid = invocation.count("hold-for");
   if (invocation.on("release") && !pid) {
-    return own_failure(session, usage("--release needs --hold-for, to say which lock is meant."));
+    return own_failure(session, usage("--release needs --hold-for PID, as the lock was taken."));
   }
-  if (has_command == pid.has_value()) {
+  if (has_command && pid) {
+    return own_failure(session,
+                       usage("a command and --hold-for exclude each other: leave one out."));
+  }
+  if (!has_command && !pid) {
     return own_failure(session, usage("`sluice cache lock NAME` needs a command after --, or "
                                       "--hold-for."));
   }

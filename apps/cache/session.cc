@@ -108,6 +108,11 @@ void Session::record(localcache::Timed operation, std::chrono::nanoseconds took)
   if (opened) opened->statistics->record(operation, took);
 }
 
+Result<> Session::ask(std::string question) const {
+  if (!invocation_->on("interactive") || invocation_->on("yes") || dry_run()) return {};
+  return engine_.confirm(std::move(question));
+}
+
 int Session::report(const Error& error) const {
   messages_.error(error.message);
   return static_cast<int>(exit_code(error.code));

@@ -84,6 +84,9 @@ class Session {
   // Counts an operation in the namespace's statistics, if they are kept and there is a namespace.
   void record(localcache::Timed operation, std::chrono::nanoseconds took) const;
 
+  // Asks if --interactive was given without --yes, and something would be changed.
+  [[nodiscard]] Result<> ask(std::string question) const;
+
   // Says `error` and returns its exit code.
   int report(const Error& error) const;
 

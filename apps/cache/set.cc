@@ -65,12 +65,24 @@ Result<> set(Session& session, const SetOptions& options) {
                     printable(key), printable(session.location().name)));
     return {};
   }
+  const bool from_stdin =
+      descriptor == STDIN_FILENO && (arguments.size() == 1 || arguments[1] == "-");
+  if (from_stdin && invocation.on("interactive") && !invocation.on("yes")) {
+    return fail(ErrorCode::invalid_argument,
+                "--interactive cannot ask while the value comes from stdin. Give it as an argument "
+                "or by --file.");
+  }
+  if (auto sure = session.ask(fmt::format("Store \"{}\" in the cache namespace {}?", printable(key),
+                                          printable(session.location().name)));
+      !sure) {
+    return sure;
+  }
   const auto cache = session.open(Access::write);
   if (!cache) return std::unexpected(cache.error());
   if (!file && arguments.size() > 1 && arguments[1] != "-") {
     return (*cache)->set(key, arguments[1], options);
   }
-  if (descriptor == STDIN_FILENO && is_typed_in()) {
+  if (from_stdin && is_typed_in()) {
     session.messages().say("type the value, and end it with Ctrl-D");
   }
   return set_from(**cache, key, descriptor,
@@ -80,8 +92,8 @@ Result<> set(Session& session, const SetOptions& options) {
 }  // namespace
 
 int run_set(Session& session) {
-  end_at_deadline(session);
   const Invocation& invocation = session.invocation();
+  if (!invocation.on("interactive")) end_at_deadline(session);
   SetOptions options{.ttl = invocation.duration("ttl"), .tags = invocation.values("tag")};
   if (options.ttl && options.ttl->count() == 0) {
     return session.report({ErrorCode::invalid_argument, Retry::never, std::nullopt,

@@ -59,6 +59,10 @@ bool is_typed_in() {
   return ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1;
 }
 
+bool is_shown() {
+  return ::isatty(STDOUT_FILENO) == 1;
+}
+
 void die_of(int signal) {
   std::signal(signal, SIG_DFL);
   sigset_t set;

@@ -19,6 +19,8 @@ void write_errors(std::string_view bytes);
 
 // Whether somebody sits at a terminal and may not know that what they type is read.
 [[nodiscard]] bool is_typed_in();
+// Whether what is written to stdout is seen at a terminal.
+[[nodiscard]] bool is_shown();
 
 // Ends the program by this signal, whatever is done about it otherwise.
 [[noreturn]] void die_of(int signal);

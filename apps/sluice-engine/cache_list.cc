@@ -23,6 +23,7 @@ using localcache::TimePoint;
 
 constexpr std::size_t kFlushAt = std::size_t{64} << 10;
 constexpr std::size_t kWidestCommand = 60;
+constexpr std::size_t kWidestKey = 60;  // on a terminal
 
 // The commands behind memoized results, read without counting that as a use.
 class Commands {
@@ -66,10 +67,12 @@ std::string json_line(const EntryInfo& info, std::string_view command) {
   return out + "}\n";
 }
 
-void add_row(Table& table, const EntryInfo& info, std::string_view command, TimePoint now) {
+void add_row(Table& table, const EntryInfo& info, std::size_t widest_key, std::string_view command,
+             TimePoint now) {
   std::string tags;
   for (const std::string& tag : info.tags) tags += (tags.empty() ? "" : ", ") + tag;
-  table.add({info.key, format_count(info.value_bytes), format_elapsed(now - info.created),
+  table.add({truncated_to_width(info.key, widest_key), format_count(info.value_bytes),
+             format_elapsed(now - info.created),
              !info.expires ? "never"
              : info.stale  ? "expired"
                            : format_elapsed(*info.expires - now),
@@ -116,7 +119,7 @@ class Lister {
     }
     ++taken_;
     if (long_) {
-      add_row(table_, info, commands_.of(info), now_);
+      add_row(table_, info, for_terminal_ ? kWidestKey : info.key.size(), commands_.of(info), now_);
       return true;
     }
     if (json_) {
@@ -157,6 +160,7 @@ Result<> list_namespaces(Context& context, Session& session) {
   if (!names) return std::unexpected(names.error());
   const bool nul = session.invocation().on("null");
   std::string out;
+  std::optional<Error> failed;
   for (const std::string& name : *names) {
     if (session.json()) {
       localcache::Location location = session.location();
@@ -164,15 +168,18 @@ Result<> list_namespaces(Context& context, Session& session) {
       auto cache = localcache::Cache::open(location, session.options(Access::read));
       const auto size =
           cache ? cache->size() : Result<localcache::Size>(std::unexpected(cache.error()));
-      if (!size) return std::unexpected(size.error());
-      out += cache_cli::size_json(name, *size);
+      // One that is damaged keeps nobody from seeing the others.
+      if (size) out += cache_cli::size_json(name, *size);
+      if (!size && !failed) failed = size.error();
     } else {
       const bool safe = nul || !context.console.stdout_is_terminal();
       out += safe ? name : printable(name);
       out += nul ? '\0' : '\n';
     }
   }
-  return cache_cli::write_output(out);
+  if (auto written = cache_cli::write_output(out); !written) return written;
+  if (failed) return std::unexpected(std::move(*failed));
+  return {};
 }
 
 }  // namespace

@@ -38,6 +38,19 @@ json::object named(const Session& session) {
   return {{"namespace", printable(session.location().name)}};
 }
 
+// What other limits would take away. How many entries make up the bytes shows when they go.
+std::string would_go(const localcache::Size& size, std::optional<std::uint64_t> most_bytes,
+                     std::optional<std::uint64_t> most_entries) {
+  const std::uint64_t bytes = most_bytes.value_or(size.limits.max_bytes);
+  const std::uint64_t entries = most_entries.value_or(size.limits.max_entries);
+  std::string text;
+  if (size.bytes > bytes) text = format_bytes(size.bytes - bytes);
+  if (entries != 0 && size.entries > entries) {
+    text += (text.empty() ? "" : " and ") + entries_text(size.entries - entries);
+  }
+  return text.empty() ? "nothing would go" : "at least " + text + " would go";
+}
+
 Result<> limit(Session& session) {
   const Invocation& invocation = session.invocation();
   const auto bytes = invocation.size("max-size");
@@ -48,11 +61,16 @@ Result<> limit(Session& session) {
   const auto before = (*cache)->size();
   if (!before) return std::unexpected(before.error());
   if (changes) {
+    if (auto sure = session.ask(fmt::format("Change the limits of the cache namespace {}?",
+                                            printable(session.location().name)));
+        !sure) {
+      return sure;
+    }
     const localcache::Limits limits{.max_bytes = bytes.value_or(before->limits.max_bytes),
                                     .max_entries = entries.value_or(before->limits.max_entries)};
     if (auto set = (*cache)->set_limits(limits); !set) return set;
   } else if (session.dry_run()) {
-    session.messages().say("nothing was changed");
+    session.messages().say(would_go(*before, bytes, entries) + "; nothing was changed");
   }
   const auto after = (*cache)->size();
   if (!after) return std::unexpected(after.error());
@@ -80,6 +98,8 @@ Result<> gc(Session& session) {
     return answer(session, object,
                   fmt::format("{} would go; nothing was changed", entries_text(expired)));
   }
+  if (auto sure = session.ask("Delete what has expired, and what nobody needs?"); !sure)
+    return sure;
   const auto cache = session.open(Access::change);
   if (!cache) return std::unexpected(cache.error());
   const auto collected = (*cache)->gc();
@@ -156,6 +176,13 @@ Result<bool> verify(Session& session) {
 }
 
 Result<> repair(Session& session) {
+  if (!session.exists()) {
+    json::object object = named(session);
+    object["kept"] = object["dropped"] = 0;
+    object["rebuilt"] = false;
+    return answer(session, object, none(session));
+  }
+  if (auto sure = session.ask("Keep what is intact, and drop the rest?"); !sure) return sure;
   const auto repaired = Cache::repair(session.location(), session.options(Access::write));
   if (!repaired) return std::unexpected(repaired.error());
   json::object object = named(session);

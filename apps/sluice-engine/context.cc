@@ -1,6 +1,7 @@
 #include "context.h"
 
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -34,7 +35,12 @@ Result<Config> read_config(const std::string& path, bool asked_for) {
   std::ifstream file(path);
   if (!file) {
     if (!asked_for && errno == ENOENT) return Config();
-    return std::unexpected(system_error(errno, fmt::format("read the config file {}", path)));
+    Error error = system_error(errno, fmt::format("read the config file {}", path));
+    if (error.code == ErrorCode::not_found) error.code = ErrorCode::io;  // that is said of entries
+    return std::unexpected(std::move(error));
+  }
+  if (std::error_code ignored; std::filesystem::is_directory(path, ignored)) {
+    return fail(ErrorCode::io, "The config file {} is a folder.", path);
   }
   std::ostringstream text;
   text << file.rdbuf();

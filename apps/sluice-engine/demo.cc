@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/shell.h"
 #include "base/size.h"
 #include "commands.h"
 #include "demo_entries.h"

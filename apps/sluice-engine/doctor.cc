@@ -14,6 +14,7 @@
 
 #include "base/duration.h"
 #include "base/json_text.h"
+#include "base/shell.h"
 #include "base/size.h"
 #include "base/timestamp.h"
 #include "base/uri.h"

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/shell.h"
 #include "base/size.h"
 #include "base/timestamp.h"
 #include "base/utf8.h"

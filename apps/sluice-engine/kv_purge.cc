@@ -2,6 +2,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "base/shell.h"
 #include "base/size.h"
 #include "base/utf8.h"
 #include "bulk/erase.h"

@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <set>
 
+#include "base/shell.h"
 #include "base/size.h"
 #include "base/utf8.h"
 #include "commands.h"

@@ -122,8 +122,10 @@ const Fast* find_fast(std::span<const std::string> words) {
 
 // Regular expressions and questions are the engine's, and so are JSON lines.
 bool needs_the_engine(const Invocation& invocation, std::string_view word) {
-  if (word == "delete") return invocation.value("pattern") || invocation.on("interactive");
-  return word == "batch" && !invocation.on("null");
+  if (word == "delete" && invocation.value("pattern")) return true;
+  if (word == "batch" && !invocation.on("null")) return true;
+  const bool changes = word == "set" || word == "delete" || word == "batch";
+  return changes && invocation.on("interactive");
 }
 
 // SQLite as a process that looks up one entry wants it: no locks between threads, no memory set

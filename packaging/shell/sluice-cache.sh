@@ -3,7 +3,7 @@
 #
 #   . /usr/local/share/sluice/sluice-cache.sh
 #   token=$(read_cache_with_ttl token) || {
-#     token=$(fetch-token); write_cache_with_metadata token "$token" 300
+#     token=$(fetch-token) && write_cache_with_metadata token "$token" 300
 #   }
 #
 # Keys and values may be anything without a NUL. Functions return 0, or the exit code of `sluice
@@ -42,8 +42,10 @@ get_cache_size() {
   printf '%s\n' "${1%%,*}"
 }
 
+# Times are seconds, or with a unit: 5m, 1h30m.
+
 # write_cache_with_metadata KEY VALUE [TTL]: stores a value for TTL (300 seconds unless told; 0: it
-# does not expire; 5m and 1h may be written, too).
+# does not expire).
 write_cache_with_metadata() {
   if [ "${3:-300}" = 0 ]; then
     printf '%s' "$2" | _sluice_cache set -- "$1"
@@ -52,11 +54,11 @@ write_cache_with_metadata() {
   fi
 }
 
-# read_cache_with_ttl KEY [SECONDS]: writes the value that has not expired, and is not older than
-# SECONDS if that is given.
+# read_cache_with_ttl KEY [AGE]: writes the value that has not expired, and is not older than AGE if
+# that is given.
 read_cache_with_ttl() {
   if [ -n "${2:-}" ]; then
-    _sluice_cache get --max-age "${2}s" -- "$1"
+    _sluice_cache get --max-age "$2" -- "$1"
   else
     _sluice_cache get -- "$1"
   fi
@@ -64,7 +66,7 @@ read_cache_with_ttl() {
 
 # batch_write_cache KEY VALUE [KEY VALUE]…: stores all of them, for 300 seconds, in one transaction.
 # batch_write_cache TEXT, or with the TEXT on stdin: a line KEY:VALUE each; then neither may hold a
-# line end, and no key a colon.
+# line end, and no key a colon. Returns 3 if some could not be stored, and says why.
 batch_write_cache() {
   if [ "$#" -gt 1 ] && [ "$(($# % 2))" -eq 1 ]; then
     echo "batch_write_cache: there is a key without a value: ${1}" >&2
@@ -79,16 +81,24 @@ batch_write_cache() {
     printf '%s\n' "$1" | _sluice_batch_lines
   else
     _sluice_batch_lines
-  fi | _sluice_cache batch -0 --ttl 300 >/dev/null
+  fi | {
+    set -- "$(_sluice_with_code _sluice_cache batch -0 --ttl 300 | tr '\0' '\n' |
+      sed -n -e '/^error$/{n;p;}' -e '$p')"
+    if [ "${1##*:}" != 0 ]; then printf '%s' "${1%:*}" >&2; fi
+    return "${1##*:}"
+  }
 }
 
-# Lines KEY:VALUE on stdin as operations.
+# Lines KEY:VALUE on stdin as operations. A line that is none becomes one that fails.
 _sluice_batch_lines() (
   while IFS= read -r line || [ -n "$line" ]; do
     case $line in
       *:*) printf 'set\0%s\0%s\0' "${line%%:*}" "${line#*:}" ;;
       '') ;;
-      *) echo "batch_write_cache: this line is not KEY:VALUE and was left out: $line" >&2 ;;
+      *)
+        echo "batch_write_cache: this line is not KEY:VALUE and was left out: $line" >&2
+        printf 'set\0\0\0'
+        ;;
     esac
   done
 )
@@ -161,10 +171,10 @@ cleanup_performance_metrics() {
   _sluice_cache_in "${1:-}" stats --reset --quiet
 }
 
-# acquire_lock NAME [SECONDS]: waits for the lock, 30 seconds unless told, and holds it until
+# acquire_lock NAME [TIME]: waits for the lock, 30 seconds unless told, and holds it until
 # release_lock or the end of this shell. Returns 124 when the time is over.
 acquire_lock() {
-  _sluice_cache lock --hold-for "$$" --timeout "${2:-30}s" -- "$1"
+  _sluice_cache lock --hold-for "$$" --timeout "${2:-30}" -- "$1"
 }
 
 # release_lock NAME

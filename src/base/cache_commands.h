@@ -20,7 +20,7 @@ consteval std::array<Flag, count> with_timeout(const Flag (&flags)[count], const
 inline constexpr auto cache_every_flag =
     with_timeout(every_command, {.name = "timeout",
                                  .value = "TIME",
-                                 .kind = duration,
+                                 .kind = ttl,
                                  .least = 1,
                                  .standard = "10s",
                                  .help = "wait no longer than this for others that write"});
@@ -29,9 +29,9 @@ inline constexpr auto cache_lock_every_flag =
     with_timeout(every_command,
                  {.name = "timeout",
                   .value = "TIME",
-                  .kind = duration,
+                  .kind = ttl,
                   .standard = "30s",
-                  .help = "wait no longer than this for the lock; 0s: take it only if it is free"});
+                  .help = "wait no longer than this for the lock; 0: take it only if it is free"});
 inline constexpr FlagGroup cache_lock_every{"Every command", cache_lock_every_flag};
 
 inline constexpr Flag cache_place[] = {
@@ -54,14 +54,13 @@ inline constexpr Flag cache_get_flags[] = {
     {.name = "stale-ok", .help = "also an entry that has expired and is still there"},
     {.name = "max-age",
      .value = "TIME",
-     .kind = duration,
+     .kind = ttl,
      .help = "not an entry that was set longer ago"},
 };
 inline constexpr FlagGroup cache_get_groups[] = {{"Entry", cache_get_flags},
                                                  {"Cache", cache_place}};
 inline constexpr Example cache_get_examples[] = {
-    {"sluice cache get token || make-token | sluice cache set token --ttl 5m",
-     "fills the cache on a miss"},
+    {"token=$(sluice cache get token)", "a miss writes nothing, and exits with 4"},
     {"sluice cache get report --max-age 1h --stale-ok", "a copy that is at most an hour old"},
 };
 

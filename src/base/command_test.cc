@@ -15,6 +15,7 @@
 #include "base/config.h"
 #include "base/help.h"
 #include "base/invocation.h"
+#include "base/shell.h"
 #include "base/utf8.h"
 
 namespace sluice {

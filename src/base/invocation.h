@@ -91,7 +91,4 @@ class Invocation {
   std::vector<std::string> arguments_;
 };
 
-// `word` as a POSIX shell reads it back: unchanged if it is plain, else in single quotes.
-[[nodiscard]] std::string shell_quoted(std::string_view word);
-
 }  // namespace sluice

@@ -3,6 +3,7 @@
 
 #include "base/config.h"
 #include "base/invocation.h"
+#include "base/shell.h"
 #include "base/uri.h"
 
 namespace sluice {

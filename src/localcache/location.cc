@@ -119,7 +119,10 @@ Result<> make_folders(const Location& location) {
                 "{} is not an absolute path. Name the cache's folder by one.", location.root);
   }
   if (auto checked = check_namespace(location.name); !checked) return checked;
-  if (auto made = make_parents(location.root, location.for_group); !made) return made;
+  if (auto made = make_parents(location.root, location.for_group); !made) {
+    made.error().message += " Name another folder with --dir or XDG_CACHE_HOME.";
+    return made;
+  }
   const std::string folder = location.folder();
   if (auto made = make_folder(folder, location.for_group); !made) return made;
   if (auto checked = check_folder(folder, location.for_group); !checked) return checked;

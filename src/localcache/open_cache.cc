@@ -9,6 +9,7 @@
 #include <ctime>
 #include <thread>
 
+#include "base/shell.h"
 #include "localcache/reserve.h"
 #include "localcache/schema.h"
 #include "sqlite/format.h"
@@ -116,8 +117,11 @@ Error OpenCache::explain(Error error) const {
   for (const std::string_view advice : {" Restore it from", " Name another file"}) {
     error.message.resize(std::min(error.message.rfind(advice), error.message.size()));
   }
-  error.message += fmt::format(
-      " Run `sluice cache repair --ns {}`: it brings back all that is intact.", location.name);
+  const std::string folder =
+      location.for_group ? fmt::format(" --dir {}", shell_quoted(location.root)) : std::string();
+  error.message +=
+      fmt::format(" Run `sluice cache repair{} --ns {}`: it brings back all that is intact.",
+                  folder, shell_quoted(location.name));
   return error;
 }
 

@@ -114,6 +114,37 @@ class Entries(CacheTest):
         self.assertEqual(json.loads(shown.out)["value"], "typed\n")
         self.refused("cache", "exec", "ls", "-l", mentions="after --", code=125)
 
+    def test_a_value_on_a_terminal_ends_its_line(self):
+        for value in ("v", "v\n"):
+            self.cache("set", "k", stdin=value.encode())
+            shown = self.on_terminal("cache", "get", "k", whole=True)
+            self.assertEqual(shown.err.replace(b"\r", b""), b"v\n")
+            self.assertEqual(self.cache("get", "k").out, value.encode())
+
+    def test_interactive_asks_before_each_kind_of_change(self):
+        self.cache("set", "k", "v")
+        for words in (["set", "k", "w"], ["delete", "k"], ["limit", "--max-entries", "1"], ["gc"],
+                      ["repair"], ["clear"]):
+            shown = self.on_terminal("cache", *words, "-i", answers=[(b"?", b"no\n")])
+            self.assertNotEqual(shown.code, 0, words)
+            self.assertEqual(self.cache("get", "k").out, b"v", words)
+            self.assertEqual(self.size()["max_entries"], 0)
+        shown = self.on_terminal("cache", "set", "k", "w", "-i", answers=[(b"?", b"yes\n")])
+        self.assertEqual((shown.code, self.cache("get", "k").out), (0, b"w"))
+        for words in (["set", "k", "-i"], ["batch", "-0", "-i"], ["batch", "-i"]):
+            self.refused("cache", *words, stdin=b"", mentions="cannot ask")
+
+    def test_times_may_be_bare_seconds(self):
+        self.cache("set", "k", "v", "--ttl", "60")
+        self.cache("get", "k", "--max-age", "60", "--timeout", "5")
+        self.cache("lock", "l", "--timeout", "0", "--", "true")
+
+    def test_a_selection_by_an_unset_variable_is_refused(self):
+        self.cache("set", "k", "v")
+        for flag in ("--tag", "--prefix", "--pattern"):
+            self.refused("cache", "delete", flag, "", mentions=flag)
+        self.assertEqual(self.cache("get", "k").out, b"v")
+
     def test_deleting_from_nothing_makes_nothing(self):
         for words in (("k",), ("--prefix", "a"), ("--pattern", "a"), ("--tag", "t"), ("-n", "k")):
             self.assertEqual(self.cache("delete", *words, "--json").json()["deleted"], 0)
@@ -125,8 +156,10 @@ class Entries(CacheTest):
         for words in (("get", "k"), ("set", "k", "v"), ("list",), ("delete", "k")):
             self.refused("cache", *words, "--config", broken, mentions="broken.toml")
             self.refused("cache", *words, mentions="broken.toml", env={"SLUICE_CONFIG": str(broken)})
+            # Not NOT_FOUND: a script would take that for a miss.
             self.refused("cache", *words, "--config", "absent.toml", mentions="absent.toml",
-                         code=NOT_FOUND)
+                         code=FAILED)
+            self.refused("cache", *words, "--config", self.folder, mentions="is a folder", code=FAILED)
         self.refused("cache", "exec", "--config", broken, "--", "true", mentions="broken.toml",
                      code=125)
         self.assertFalse(self.folder_of().exists())
@@ -455,7 +488,10 @@ class Batch(CacheTest):
         self.cache("batch", "-n", "-0", stdin=b"set\0x\0y\0")
         self.cache("set", "x", "y", "--dry-run")
         self.cache("clear", "--dry-run")
-        self.assertEqual(self.cache("list").lines(), ["k"])
+        self.cache("set", "other", "v")
+        told = self.cache("limit", "-n", "--max-entries", "1", "--max-size", "2").complaint
+        self.assertIn("at least 6 B and 1 entry would go", told)
+        self.assertEqual(self.cache("list").lines(), ["k", "other"])
 
 
 class Sizes(CacheTest):
@@ -650,6 +686,10 @@ class BadInput(CacheTest):
         late = self.start("cache", "set", "k", "--deadline", "100ms", stdin=subprocess.PIPE)
         self.assertEqual(late.process.wait(timeout=60), 6)  # its stdin never ends
         self.assertIn("deadline", late.end().complaint)
+        for words in (["batch"], ["batch", "-0"]):
+            late = self.start("cache", *words, "--deadline", "100ms", stdin=subprocess.PIPE)
+            self.assertEqual(late.process.wait(timeout=60), 6, words)
+            late.end()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import unittest
 
-from harness import NOT_FOUND, ROOT, SLUICE, USAGE, SluiceTest
+from harness import NOT_FOUND, ROOT, SLUICE, SOME_FAILED, USAGE, SluiceTest
 
 LIBRARY = ROOT / "packaging/shell/sluice-cache.sh"
 SHELLS = [shell for shell in ("bash", "dash", "zsh", "busybox") if shutil.which(shell)]
@@ -53,6 +53,21 @@ class ShellLibrary(SluiceTest):
             run("batch_write_cache 'x:1\ny:2:3\n'; printf 'z:4\\n' | batch_write_cache")
             self.assertEqual(run("batch_read_cache x y z"), "x:1\ny:2:3\nz:4\n")
             run("batch_write_cache a 1 b", code=USAGE)
+
+    def test_what_a_batch_could_not_store_is_told(self):
+        for run in self.each():
+            said = run("batch_write_cache 'good:1\nno colon' 2>&1", code=SOME_FAILED)
+            self.assertIn("no colon", said)
+            self.assertEqual(run("read_cache_with_ttl good"), "1")
+            self.assertIn("key is empty", run("batch_write_cache '' v a 1 2>&1", code=SOME_FAILED))
+            self.assertEqual(run("read_cache_with_ttl a"), "1")
+
+    def test_times_may_have_a_unit(self):
+        for run in self.each():
+            self.assertEqual(run("write_cache_with_metadata k v 5m; read_cache_with_ttl k 5m;"
+                                 "read_cache_with_ttl k 60"), "vv")
+            run("read_cache_with_ttl k five", code=USAGE)
+            self.assertEqual(run("acquire_lock l 1m && echo mine"), "mine\n")
 
     def test_sizes_and_limits(self):
         for run in self.each():
