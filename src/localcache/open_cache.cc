@@ -111,12 +111,16 @@ Result<Totals> OpenCache::totals() {
   return totals;
 }
 
+std::string without_advice(std::string message) {
+  for (const std::string_view advice : {" Restore it from", " Name another file"}) {
+    message.resize(std::min(message.rfind(advice), message.size()));
+  }
+  return message;
+}
+
 Error OpenCache::explain(Error error) const {
   if (error.code != ErrorCode::corrupt) return error;
-  // SQLite's room knows nothing of a repair, and gives advice of its own.
-  for (const std::string_view advice : {" Restore it from", " Name another file"}) {
-    error.message.resize(std::min(error.message.rfind(advice), error.message.size()));
-  }
+  error.message = without_advice(std::move(error.message));
   const std::string folder =
       location.for_group ? fmt::format(" --dir {}", shell_quoted(location.root)) : std::string();
   error.message +=

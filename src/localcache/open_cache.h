@@ -67,6 +67,9 @@ struct Cache::State {
   std::unique_ptr<OpenCache> open;
 };
 
+// SQLite's room knows nothing of a repair, and gives advice of its own: the message without that.
+[[nodiscard]] std::string without_advice(std::string message);
+
 // Who uses a namespace locks the file `users`: shared as long as it is open, exclusively while it
 // is repaired. Waits for `timeout`. Without a file system that locks, or a file, there is no lock.
 Result<Descriptor> lock_users(const Location& location, RangeLock kind, bool make,

@@ -1,7 +1,9 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "localcache/maintenance.h"
@@ -26,7 +28,7 @@ class Verifier {
         const Result<> checked = (this->*step)();
         if (checked) continue;
         if (checked.error().code != ErrorCode::corrupt) return std::unexpected(checked.error());
-        report(Problem::Kind::database, checked.error().message);
+        report(Problem::Kind::database, without_advice(checked.error().message));
       }
     }
     if (auto checked = check_files(); !checked) return std::unexpected(checked.error());
@@ -48,10 +50,17 @@ class Verifier {
       const auto stepped = rows->step();
       if (!stepped) return std::unexpected(stepped.error());
       if (!*stepped) return {};
-      if (rows->text(0) != "ok") {
-        report(Problem::Kind::database,
-               fmt::format("{}: {}", open_.location.database(), rows->text(0)));
-      }
+      if (rows->text(0) != "ok") report_database(rows->text(0));
+    }
+  }
+
+  // SQLite says some things in several lines, under a heading.
+  void report_database(std::string_view text) {
+    while (!text.empty()) {
+      const std::string_view line = text.substr(0, text.find('\n'));
+      text.remove_prefix(std::min(line.size() + 1, text.size()));
+      if (line.empty() || line.starts_with("***")) continue;
+      report(Problem::Kind::database, fmt::format("{}: {}", open_.location.database(), line));
     }
   }
 
@@ -64,7 +73,8 @@ class Verifier {
       if (row.in_file()) named_.insert(row.file);
       const auto value = read_value(open_, row, stored);
       if (!value) {
-        report(Problem::Kind::content, value.error().message);
+        report(Problem::Kind::content,
+               fmt::format("the entry {}: {}", quoted(row.key), value.error().message));
       } else if (!*value) {
         lost_.push_back(row);
       }
