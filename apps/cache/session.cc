@@ -88,7 +88,10 @@ std::vector<std::string> Session::spool_folders() const {
 
 bool Session::exists() const {
   // What cannot be looked at is opened, and the reason told.
-  return ::access(location_.database().c_str(), F_OK) == 0 || errno != ENOENT;
+  const auto is_there = [](const std::string& file) {
+    return ::access(file.c_str(), F_OK) == 0 || errno != ENOENT;
+  };
+  return is_there(location_.database()) || is_there(location_.repaired_database());
 }
 
 Result<localcache::Cache*> Session::open(localcache::Access access) {

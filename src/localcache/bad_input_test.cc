@@ -119,6 +119,58 @@ TEST_F(BadInputTest, ForeignAndNewerDatabasesAreLeftAlone) {
   EXPECT_EQ(get(cache, "key 0"), value(0));
 }
 
+// As another process sees it that comes while the namespace is made, or after its maker was killed.
+TEST_F(BadInputTest, ADatabaseThatIsNotWrittenYetHoldsNothing) {
+  fill(1);
+  std::filesystem::remove(location_.database());
+  for (const bool has_header : {false, true}) {
+    std::filesystem::remove(location_.database());
+    std::ofstream(location_.database()).close();
+    if (has_header) run_sql("PRAGMA page_size=8192; PRAGMA journal_mode=WAL");
+    options_.access = Access::read;
+    Cache cache = open();
+    EXPECT_EQ(get(cache, "key 0"), "(none)");
+    EXPECT_EQ(cache.size()->entries, 0u);
+    const auto once = Cache::get_once(location_, "key 0", {}, options_);
+    ASSERT_TRUE(once) << once.error().message;
+    EXPECT_FALSE(*once);
+  }
+}
+
+TEST_F(BadInputTest, ALinkOrAPipeInThePlaceOfTheDatabaseIsLeftAlone) {
+  fill(1);
+  const std::string theirs = (folder_ / "theirs").string();
+  std::ofstream(theirs).close();
+  for (const bool pipe : {false, true}) {
+    std::filesystem::remove(location_.database());
+    if (pipe) {
+      ASSERT_EQ(::mkfifo(location_.database().c_str(), 0600), 0);
+    } else {
+      std::filesystem::create_symlink(theirs, location_.database());
+    }
+    for (const auto access : {Access::read, Access::write}) {
+      options_.access = access;
+      EXPECT_EQ(Cache::open(location_, options_).error().code, ErrorCode::io);
+      EXPECT_EQ(Cache::get_once(location_, "key 0", {}, options_).error().code, ErrorCode::io);
+    }
+  }
+  EXPECT_EQ(std::filesystem::file_size(theirs), 0u);
+}
+
+TEST_F(BadInputTest, TagsMayBeAnyBytes) {
+  Cache cache = open();
+  ASSERT_TRUE(cache.set("k", "v",
+                        {.tags = {"a",
+                                  "\x80"
+                                  "b",
+                                  "b", "ab"}}));
+  EXPECT_EQ(cache.verify()->problem_count, 0u);
+  EXPECT_EQ(keys(cache, {.tag = "\x80"
+                                "b"})
+                .size(),
+            1u);
+}
+
 TEST_F(BadInputTest, ReadsInAReadOnlyFolder) {
   fill(12);
   const auto check = [&](int expected) {

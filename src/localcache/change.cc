@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "localcache/reserve.h"
 
@@ -287,11 +288,19 @@ void restore_room(OpenCache& open) {
 
 Result<> in_steps(OpenCache& open, const std::function<Result<bool>(Change&)>& step,
                   Purpose purpose) {
+  // Another process may have the reserve, to free what it frees.
+  constexpr int kMostWaits = 20;
+  constexpr Milliseconds kWait{50};
+  int waits = 0;
   for (;;) {
     const auto done = one_step(open, step);
-    if (!done && done.error().code == ErrorCode::no_space && purpose == Purpose::free &&
-        find_room(open)) {
-      continue;
+    if (!done && done.error().code == ErrorCode::no_space && purpose == Purpose::free) {
+      if (find_room(open)) continue;
+      if (waits++ < kMostWaits) {
+        std::this_thread::sleep_for(kWait);
+        reuse_log(open);
+        continue;
+      }
     }
     if (done && !*done && open.room != OpenCache::Room::usual) reuse_log(open);
     if (done && !*done) continue;

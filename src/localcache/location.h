@@ -31,6 +31,8 @@ struct Location {
   bool for_group = false;
 
   [[nodiscard]] std::string folder() const { return root + "/" + name; }
+  // What a repair has made, while it puts it in the place of the damaged one.
+  [[nodiscard]] std::string repaired_database() const { return database() + ".repaired"; }
   [[nodiscard]] std::string database() const { return folder() + "/cache.db"; }
   [[nodiscard]] std::string values() const { return folder() + "/values"; }
   [[nodiscard]] std::string locks() const { return folder() + "/locks"; }

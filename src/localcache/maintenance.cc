@@ -130,6 +130,10 @@ Result<Collected> Cache::gc() {
   if (auto removed = remove_unused_locks(location().locks()); !removed) {
     return std::unexpected(removed.error());
   }
+  // Of a repair that was killed: none is going on, since it wants the namespace alone.
+  for (const char* const ending : {".repair", ".repair-journal"}) {
+    ::unlink((location().database() + ending).c_str());
+  }
   if (auto compacted = compact(open); !compacted) {
     return std::unexpected(open.explain(compacted.error()));
   }

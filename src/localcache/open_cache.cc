@@ -35,7 +35,18 @@ bool has_rollback_journal(const std::string& database) {
   return exists(database + "-journal");
 }
 
+// A link or a pipe in the place of the database: in a folder that a group shares, somebody else may
+// have put it there.
+Result<> check_is_file(const std::string& path) {
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return {};
+  return fail(ErrorCode::io, "{} is not a regular file, and is left alone. Remove it.", path);
+}
+
 Result<sqlite::Database> open_to_read(const Location& location, const OpenOptions& options) {
+  if (auto checked = check_is_file(location.database()); !checked) {
+    return std::unexpected(checked.error());
+  }
   sqlite::OpenOptions how{
       .access = sqlite::Access::read_only, .busy_timeout = options.busy_timeout, .keep_log = true};
   const auto open = [&]() -> Result<sqlite::Database> {
@@ -60,6 +71,7 @@ Result<sqlite::Database> open_to_read(const Location& location, const OpenOption
 Result<sqlite::Database> open_to_write(const Location& location, const OpenOptions& options,
                                        unsigned mode) {
   const std::string path = location.database();
+  if (auto checked = check_is_file(path); !checked) return std::unexpected(checked.error());
   if (!exists(path) && !open_file(path, O_WRONLY | O_CREAT, mode)) {
     return std::unexpected(system_error(errno, fmt::format("make {}", path)));
   }
@@ -170,7 +182,10 @@ Result<std::unique_ptr<OpenCache>> open_cache(const Location& location,
   auto open = std::make_unique<OpenCache>();
   open->location = location;
   open->options = options;
-  if (options.access == Access::change && !is_there) return open;
+  const auto repair_was_cut_off = [&] {
+    return !exists(location.database()) && exists(location.repaired_database());
+  };
+  if (options.access == Access::change && !is_there && !repair_was_cut_off()) return open;
   open->made = writes && !is_there;
   if (writes) {
     if (auto made = make_folders(location); !made) return std::unexpected(made.error());
@@ -178,6 +193,11 @@ Result<std::unique_ptr<OpenCache>> open_cache(const Location& location,
   auto users = lock_users(location, RangeLock::shared, writes, options.busy_timeout);
   if (!users) return std::unexpected(users.error());
   open->users = std::move(*users);
+  if (repair_was_cut_off()) {
+    return std::unexpected(open->explain(
+        {ErrorCode::corrupt, Retry::fatal, std::nullopt,
+         fmt::format("a repair of {} was cut off before its end.", location.database())}));
+  }
 
   auto database = writes ? open_to_write(location, options, open->file_mode())
                          : open_to_read(location, options);
@@ -206,7 +226,8 @@ std::array<OpenCache::Moment, 2> look_at(const Location& location) {
   for (std::size_t i = 0; i < 2; ++i) {
     struct stat status{};
     // A log that is not there is like one that is empty.
-    if (::stat((i == 0 ? path : path + "-wal").c_str(), &status) != 0) continue;
+    if (::lstat((i == 0 ? path : path + "-wal").c_str(), &status) != 0) continue;
+    if (!S_ISREG(status.st_mode)) continue;
     moments[i] = {
         .changed = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec,
         .size = static_cast<std::uint64_t>(status.st_size),

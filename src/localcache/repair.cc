@@ -108,10 +108,16 @@ class Rebuild {
     if (!same_key) return std::unexpected(same_key.error());
     const auto same_id = target_.find_id(found.row.id);
     if (!same_id) return std::unexpected(same_id.error());
-    // A place is used for one entry after the other, so what comes later here is older.
-    if (*same_key || (*same_id && !found.sure)) {
-      if (found.sure) ++repaired_.dropped;
-      return {};
+    // A place is used for one entry after the other, so what is not sure is older.
+    if (!found.sure && (*same_key || *same_id)) return {};
+    if (*same_key) {
+      // Two of one key are in the table only if a page of it is an old one: the newest counts.
+      ++repaired_.dropped;
+      if ((*same_key)->created >= found.row.created) return {};
+      if (auto erased = target_.erase((*same_key)->id); !erased) return erased;
+      --totals_.entries;
+      totals_.bytes -= (*same_key)->bytes();
+      totals_.file_bytes -= (*same_key)->file_bytes;
     }
     Row copy = found.row;
     if (*same_id || copy.id < 1) copy.id = 0;
@@ -176,21 +182,24 @@ Result<> rebuild(const Location& location, const OpenOptions& options, const std
   repaired.kept = totals.entries;
   repaired.dropped += salvaged->damaged;
   repaired.limits_lost = !salvaged->totals;
-  if (salvaged->complete) {
-    repaired.unreadable = 0;
-  } else if (salvaged->totals) {
+  if (salvaged->totals) {
     const std::uint64_t seen = repaired.kept + repaired.dropped;
     repaired.unreadable = std::max(salvaged->totals->entries, seen) - seen;
+  } else if (salvaged->complete) {
+    repaired.unreadable = 0;
   }
   return {};
 }
 
-// Puts the new database in the place of the damaged one, which is kept under another name.
-Result<> replace(const std::string& path, const std::string& with, const std::string& saved_as) {
+// Puts the new database, which is complete, in the place of the damaged one, which is kept under
+// another name. In between there is no database, so that nobody takes the damaged one without its
+// log for what was stored last; a repair that is killed there is finished by the next one.
+Result<> replace(const Location& location, const std::string& saved_as) {
+  const std::string path = location.database();
   const auto failed = [&](std::string_view doing) {
     return std::unexpected(system_error(errno, fmt::format("{} {}", doing, path)));
   };
-  if (::link(path.c_str(), saved_as.c_str()) != 0) return failed("keep");
+  if (::rename(path.c_str(), saved_as.c_str()) != 0 && errno != ENOENT) return failed("keep");
   // Its log or journal must never be applied to the new one.
   for (const char* const ending : {"-wal", "-journal"}) {
     if (::rename((path + ending).c_str(), (saved_as + ending).c_str()) != 0 && errno != ENOENT) {
@@ -198,7 +207,7 @@ Result<> replace(const std::string& path, const std::string& with, const std::st
     }
   }
   if (::unlink((path + "-shm").c_str()) != 0 && errno != ENOENT) return failed("replace");
-  if (::rename(with.c_str(), path.c_str()) != 0) return failed("replace");
+  if (::rename(location.repaired_database().c_str(), path.c_str()) != 0) return failed("replace");
   return {};
 }
 
@@ -209,24 +218,36 @@ Result<Repaired> Cache::repair(const Location& location, const OpenOptions& opti
     return std::unexpected(checked.error());
   }
   const std::string path = location.database();
+  const auto is_there = [](const std::string& file) { return ::access(file.c_str(), F_OK) == 0; };
   Repaired repaired;
-  if (::access(path.c_str(), F_OK) != 0) return repaired;
+  if (!is_there(path) && !is_there(location.repaired_database())) return repaired;
   if (auto made = make_folders(location); !made) return std::unexpected(made.error());
   const auto users = lock_users(location, RangeLock::exclusive, true, options.busy_timeout);
   if (!users) return std::unexpected(users.error());
 
-  const auto whole = is_whole(path, options);
-  if (!whole) return std::unexpected(whole.error());
-  if (!*whole) {
-    const std::string made = path + ".repair";
+  // A killed repair has left all that it had to do but to put its result in place.
+  bool replaces = !is_there(path) && is_there(location.repaired_database());
+  if (!replaces) {
+    const auto whole = is_whole(path, options);
+    if (!whole) return std::unexpected(whole.error());
+    if (!*whole) {
+      const std::string made = path + ".repair";
+      if (auto rebuilt = rebuild(location, options, made, repaired); !rebuilt) {
+        return std::unexpected(rebuilt.error());
+      }
+      if (::rename(made.c_str(), location.repaired_database().c_str()) != 0) {
+        return std::unexpected(system_error(errno, fmt::format("name {}", made)));
+      }
+      replaces = true;
+    }
+  }
+  if (replaces) {
     repaired.saved_as = fmt::format("{}.damaged-{}", path, random_name());
     repaired.rebuilt = true;
-    if (auto rebuilt = rebuild(location, options, made, repaired); !rebuilt) {
-      return std::unexpected(rebuilt.error());
-    }
-    if (auto replaced = replace(path, made, repaired.saved_as); !replaced) {
+    if (auto replaced = replace(location, repaired.saved_as); !replaced) {
       return std::unexpected(replaced.error());
     }
+    if (!is_there(repaired.saved_as)) repaired.saved_as.clear();  // the killed one has kept it
   }
 
   // Like any other user from here on, but alone.

@@ -362,5 +362,80 @@ TEST_F(RepairTest, AFileThatIsNoDatabaseIsReplacedByARepair) {
   expect_clean(cache);
 }
 
+// Killed between taking the damaged one away and putting the new one in its place.
+TEST_F(RepairTest, ARepairThatWasKilledIsFinishedAndNobodyBeginsAnewMeanwhile) {
+  fill(20);
+  std::filesystem::rename(location_.database(), location_.repaired_database());
+  std::ofstream(location_.database() + "-wal") << "of the damaged one";
+  for (const auto access : {Access::read, Access::write, Access::change}) {
+    options_.access = access;
+    const auto cache = Cache::open(location_, options_);
+    ASSERT_FALSE(cache);
+    EXPECT_EQ(cache.error().code, ErrorCode::corrupt);
+    EXPECT_NE(cache.error().message.find("cache repair"), std::string::npos);
+  }
+  options_.access = Access::write;
+  const Repaired repaired = repair();
+  EXPECT_TRUE(repaired.rebuilt);
+  EXPECT_EQ(repaired.kept, 20);
+  Cache cache = open();
+  EXPECT_EQ(expect_right(cache, 20), 20);
+}
+
+// A write that the disk lost leaves an old page in the table.
+TEST_F(RepairTest, OfTwoEntriesOfOneKeyTheOneSetLastCounts) {
+  const std::string old_value = random_bytes(300, 77);
+  const std::string new_value = random_bytes(300, 78);
+  std::string before;
+  {
+    Cache cache = open();
+    for (int i = 0; i < 60; ++i) ASSERT_TRUE(cache.set("early " + std::to_string(i), value(1)));
+    ASSERT_TRUE(cache.set("key", old_value));
+    ASSERT_TRUE(cache.gc());
+    before = content(location_.database());
+    ASSERT_TRUE(cache.erase("key"));
+    now_ += std::chrono::seconds(10);
+    for (int i = 0; i < 140; ++i) ASSERT_TRUE(cache.set("late " + std::to_string(i), value(2)));
+    ASSERT_TRUE(cache.set("key", new_value));
+    for (int i = 0; i < 60; ++i) ASSERT_TRUE(cache.set("last " + std::to_string(i), value(3)));
+    ASSERT_TRUE(cache.gc());
+  }
+  const std::size_t page = before.find(old_value) / kPage * kPage;
+  ASSERT_NE(content(location_.database()).find(new_value), std::string::npos);
+  overwrite(location_.database(), page, before.substr(page, kPage));
+  const auto repaired = repair();
+  Cache cache = open();
+  auto entry = cache.get("key");
+  ASSERT_TRUE(entry && *entry);
+  EXPECT_EQ((*entry)->value.rest(), new_value);
+  EXPECT_TRUE(repaired.rebuilt);
+}
+
+TEST_F(RepairTest, LeavesThatAnInnerPageDoesNotNameAnyMoreAreFound) {
+  constexpr int kCount = 300;
+  fill(kCount);
+  const std::uint64_t root = root_of("entry");
+  // Of its children, one is left, and the last.
+  overwrite(location_.database(), (root - 1) * kPage + 3, std::string("\0\1", 2));
+  const Repaired repaired = repair();
+  EXPECT_EQ(repaired.kept, kCount);
+  EXPECT_GT(repaired.unsure, 0u);
+  EXPECT_EQ(repaired.unreadable, 0);
+  Cache cache = open();
+  EXPECT_EQ(expect_right(cache, kCount), kCount);
+}
+
+TEST_F(RepairTest, WhatAnEmptiedLeafHadIsCounted) {
+  constexpr int kCount = 300;
+  fill(kCount);
+  const std::string bytes = content(location_.database());
+  const std::uint64_t page = bytes.find(value(151)) / kPage;
+  ASSERT_EQ(bytes[page * kPage], '\x0d');
+  overwrite(location_.database(), page * kPage + 3, std::string(2, '\0'));
+  const Repaired repaired = repair();
+  EXPECT_LT(repaired.kept, kCount);
+  EXPECT_EQ(repaired.unreadable, kCount - repaired.kept - repaired.dropped);
+}
+
 }  // namespace
 }  // namespace sluice::localcache

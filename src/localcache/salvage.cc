@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <string>
 #include <tuple>
@@ -115,6 +116,7 @@ class Salvage {
     if (!free) return std::unexpected(free.error());
     free_ = std::move(*free);
     if (auto walked = walk(*root, kAllIds, 0); !walked) return std::unexpected(walked.error());
+    if (auto found = find_totals(); !found) return std::unexpected(found.error());
     if (auto searched = search(); !searched) return std::unexpected(searched.error());
     done_.complete = lost_.empty();
     return done_;
@@ -164,6 +166,8 @@ class Salvage {
 
   // Some ids may be damaged, but not most of them.
   static bool belongs(const sqlite::LeafPage& leaf, Ids ids) {
+    // An empty one is the whole table, or damaged.
+    if (leaf.cells.empty()) return ids.first == kAllIds.first && ids.last == kAllIds.last;
     const auto held =
         std::ranges::count_if(leaf.cells, [&](const LeafCell& cell) { return ids.hold(cell.id); });
     return 2 * static_cast<std::size_t>(held) >= leaf.cells.size();
@@ -192,12 +196,14 @@ class Salvage {
     auto found = *payload ? parse_entry(cell.id, **payload) : std::nullopt;
     if (!found) return false;
     found->sure = sure;
+    if (sure) ++taken_;
     if (auto taken = take_(*found); !taken) return std::unexpected(taken.error());
     return true;
   }
 
-  // Looks at all pages that the tree did not lead to: for the totals, and for rows if it is broken.
-  Result<> search() {
+  // Calls `each` with every leaf that the tree did not lead to, until it returns false.
+  using EachLeaf = std::function<Result<bool>(std::uint32_t number, const sqlite::LeafPage& leaf)>;
+  Result<> for_each_other_leaf(const EachLeaf& each) {
     std::string page;
     for (std::uint32_t number = 2; number <= file_.count() && number != 0; ++number) {
       if (seen_[number] || free_.is_free[number]) continue;
@@ -205,14 +211,38 @@ class Salvage {
       if (!read) return std::unexpected(read.error());
       const auto leaf = *read ? sqlite::parse_leaf_page(page, number) : std::nullopt;
       if (!leaf) continue;
-      if (leaf->cells.size() == 1 && !done_.totals) done_.totals = parse_totals(leaf->cells[0]);
-      for (std::size_t i = 0; i < leaf->cells.size(); ++i) {
-        if (!is_lost(leaf->cells[i].id)) continue;
-        const auto done =
-            free_.complete ? take(leaf->cells[i], true) : remember(leaf->cells[i], number, i);
-        if (!done) return std::unexpected(done.error());
-      }
+      const auto more = each(number, *leaf);
+      if (!more) return std::unexpected(more.error());
+      if (!*more) return {};
     }
+    return {};
+  }
+
+  Result<> find_totals() {
+    return for_each_other_leaf([&](std::uint32_t, const sqlite::LeafPage& leaf) -> Result<bool> {
+      if (leaf.cells.size() == 1) done_.totals = parse_totals(leaf.cells[0]);
+      return !done_.totals;
+    });
+  }
+
+  // Rows on pages that the tree did not lead to, if it is broken, or if entries are missing: then
+  // an inner page may lack what it had.
+  Result<> search() {
+    const bool missing =
+        free_.complete && done_.totals && taken_ + done_.damaged < done_.totals->entries;
+    if (lost_.empty() && !missing) return {};
+    const auto searched = for_each_other_leaf(
+        [&](std::uint32_t number, const sqlite::LeafPage& leaf) -> Result<bool> {
+          for (std::size_t i = 0; i < leaf.cells.size(); ++i) {
+            const bool lost = is_lost(leaf.cells[i].id);
+            if (!lost && !missing) continue;
+            const auto done = lost && free_.complete ? take(leaf.cells[i], true)
+                                                     : remember(leaf.cells[i], number, i);
+            if (!done) return std::unexpected(done.error());
+          }
+          return true;
+        });
+    if (!searched) return searched;
     return take_unsure();
   }
 
@@ -260,6 +290,7 @@ class Salvage {
   sqlite::FreePages free_;
   std::vector<Ids> lost_;  // that are below damaged pages of the tree
   std::vector<Candidate> candidates_;
+  std::uint64_t taken_ = 0;  // sure rows
   Salvaged done_;
 };
 

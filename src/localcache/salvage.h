@@ -34,8 +34,9 @@ struct Salvaged {
 // far as its tree can be followed; then the others, those that were set last first.
 //
 // What hangs on a lost inner page is looked for on all pages. The list of free pages tells which
-// of them count; if that is lost too, their rows are not sure. Without a readable schema, the table
-// is taken to begin on page 2, where SQLite puts the first table of a new or compacted file.
+// of them count; if that is lost too, their rows are not sure. Nor are those that no inner page
+// leads to, which are looked for if the totals know of more entries. Without a readable schema, the
+// table is taken to begin on page 2, where SQLite puts the first table of a new or compacted file.
 using TakeFound = std::function<Result<>(const Found& found)>;
 Result<Salvaged> salvage(const sqlite::PageFile& file, const TakeFound& take);
 

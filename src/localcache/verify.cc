@@ -99,8 +99,10 @@ class Verifier {
   Result<> check_tags() {
     const auto known = open_.database->number("SELECT count(*) FROM tag");
     if (!known) return std::unexpected(known.error());
+    // As bytes: a search in text takes some bytes for the middle of a character.
     const auto fitting = open_.database->number(
-        "SELECT count(*) FROM tag JOIN entry USING(id) WHERE instr(entry.tags, tag.name || x'00')");
+        "SELECT count(*) FROM tag JOIN entry USING(id) WHERE "
+        "instr(CAST(x'00' || entry.tags AS BLOB), CAST(x'00' || tag.name || x'00' AS BLOB))");
     if (!fitting) return std::unexpected(fitting.error());
     if (*known != *fitting || static_cast<std::uint64_t>(*known) != tags_) {
       report(Problem::Kind::tags,

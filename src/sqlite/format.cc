@@ -105,6 +105,10 @@ Result<> adopt(Database& database, const Format& format, Journal journal) {
 Result<> check(Database& database, const Format& format) {
   auto state = settled_state_of(database, format);
   if (!state) return std::unexpected(state.error());
+  if (*state == State::empty) {
+    return fail(ErrorCode::not_found, Retry::fatal, "{} is empty: nothing was written to it yet.",
+                database.path());
+  }
   if (*state != State::current) {
     return fail(
         ErrorCode::unsupported, Retry::fatal,

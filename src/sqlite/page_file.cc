@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <limits>
 #include <utility>
@@ -79,13 +78,6 @@ Result<PageFile> PageFile::open(const std::string& path, std::size_t page_size) 
   if (made.file_ < 0) {
     if (errno == ENOENT) return fail(ErrorCode::not_found, "there is no file {}.", path);
     return std::unexpected(system_error(errno, fmt::format("open {}", path)));
-  }
-  std::string header;
-  if (auto read = read_at(made.file_, 0, 18, header); !read) return std::unexpected(read.error());
-  if (header.size() == 18 && header.starts_with("SQLite format 3")) {
-    // 65,536 does not fit, and is written as 1 (fileformat2, 1.3.2).
-    const std::uint64_t said = big_endian(header, 16, 2) == 1 ? 65'536 : big_endian(header, 16, 2);
-    if (said >= 512 && std::has_single_bit(said)) page_size = said;
   }
   made.page_size_ = page_size;
   made.count_ = static_cast<std::uint32_t>(

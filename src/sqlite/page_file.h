@@ -20,7 +20,7 @@ namespace sluice::sqlite {
 // short, or hold any bytes.
 class PageFile {
  public:
-  // `page_size`, a power of two from 512 to 65,536, is that of the file if its header is lost.
+  // `page_size`, a power of two from 512 to 65,536, is that of the file: its header may be damaged.
   // Fails with `io`, or `not_found`, never for what the file holds.
   static Result<PageFile> open(const std::string& path, std::size_t page_size);
   PageFile(PageFile&& other) noexcept;
