@@ -193,6 +193,14 @@ void tell(const Session& session, const Result<Memo::Got>& got) {
 }
 
 // A cache that cannot be used keeps no command from running.
+// A cache that cannot be used keeps no command from running.
+int run_without(const Session& session, const Error& why, Runner& runner) {
+  session.messages().warn(
+      fmt::format("the cache cannot be used, and the command runs without it: {}", why.message));
+  static_cast<void>(runner.run());
+  return end_as(session, runner.end());
+}
+
 int compute(Session& session, const std::string& key, Runner& runner) {
   std::optional<Error> unusable;
   if (const auto cache = session.open(Access::write)) {
@@ -212,11 +220,8 @@ int compute(Session& session, const std::string& key, Runner& runner) {
         "the --deadline is over: another process is still running the command");
     return kOwnFailure;
   }
-  session.messages().warn(fmt::format(
-      "the cache cannot be used, and the command runs without it: {}", unusable->message));
   session.close();
-  static_cast<void>(runner.run());
-  return end_as(session, runner.end());
+  return run_without(session, *unusable, runner);
 }
 
 }  // namespace
@@ -224,6 +229,12 @@ int compute(Session& session, const std::string& key, Runner& runner) {
 int run_exec(Session& session) {
   const auto began = std::chrono::steady_clock::now();
   const auto key = result_key(session);
+  if (!key && key.error().code == ErrorCode::not_found) {  // the current folder was deleted
+    Runner runner(session, true);
+    const int code = run_without(session, key.error(), runner);
+    die_if_interrupted(session, runner.end());
+    return code;
+  }
   if (!key) return own_failure(session, key.error());
   auto found = find(session, *key);
   // A damaged cache is said by what follows.

@@ -398,6 +398,17 @@ class NotShared(ProcessTest):
         self.assertEqual(len(self.lines("marks")), 1)
 
 
+class WithoutACache(ProcessTest):
+    def test_a_folder_that_was_deleted(self):
+        gone = self.folder / "gone"
+        gone.mkdir()
+        done = subprocess.run(
+            ["sh", "-c", f"rmdir {gone}; \"$0\" cache exec -- sh -c 'echo ran; exit 7'", SLUICE],
+            cwd=gone, env=self.environment(), capture_output=True, check=False)
+        self.assertEqual((done.returncode, done.stdout), (7, b"ran\n"))
+        self.assertIn(b"runs without it", done.stderr)
+
+
 class CtrlC(ProcessTest):
     """In an interactive shell, with its own ideas of what an interrupt was for."""
 
