@@ -21,7 +21,7 @@ constexpr Capabilities kCapabilities{
     .list_page = 8000,
     .get_keys = 1000,
     .put_entries = 100'000,
-    .put_bytes = std::size_t{3} << 20,
+    .put_bytes = std::size_t{4} << 20,
     .erase_keys = 20'000,
     .key_bytes = 65'536,         // as Redis, whose listings are collected here (bulk::ListingSpool)
     .value_bytes = 900'000'000,  // a row of SQLite holds 1,000,000,000 bytes

@@ -221,7 +221,7 @@ INSTANTIATE_TEST_SUITE_P(Runs, Layout, testing::Values(1, 2, 7, 8, 9, 40, 256, 2
 
 TEST_P(Layout, EveryLayoutListsTheSame) {
   const std::size_t runs = GetParam();
-  constexpr std::size_t kKeys = 5000;  // of every second one, a put holds the long values
+  constexpr std::size_t kKeys = 6000;
   Site site(loop_, file_, {});
   auto store = open_default(site);
   std::vector<std::string> all;
