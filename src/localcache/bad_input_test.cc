@@ -153,6 +153,7 @@ TEST_F(BadInputTest, ALinkOrAPipeInThePlaceOfTheDatabaseIsLeftAlone) {
       EXPECT_EQ(Cache::open(location_, options_).error().code, ErrorCode::io);
       EXPECT_EQ(Cache::get_once(location_, "key 0", {}, options_).error().code, ErrorCode::io);
     }
+    EXPECT_EQ(Cache::repair(location_, options_).error().code, ErrorCode::io);
   }
   EXPECT_EQ(std::filesystem::file_size(theirs), 0u);
 }

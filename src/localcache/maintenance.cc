@@ -131,8 +131,11 @@ Result<Collected> Cache::gc() {
     return std::unexpected(removed.error());
   }
   // Of a repair that was killed: none is going on, since it wants the namespace alone.
-  for (const char* const ending : {".repair", ".repair-journal"}) {
-    ::unlink((location().database() + ending).c_str());
+  // The database that is open is not the damaged one, so what was made instead of it is not needed.
+  for (const std::string& left :
+       {location().database() + ".repair", location().database() + ".repair-journal",
+        location().repaired_database()}) {
+    ::unlink(left.c_str());
   }
   if (auto compacted = compact(open); !compacted) {
     return std::unexpected(open.explain(compacted.error()));

@@ -35,14 +35,6 @@ bool has_rollback_journal(const std::string& database) {
   return exists(database + "-journal");
 }
 
-// A link or a pipe in the place of the database: in a folder that a group shares, somebody else may
-// have put it there.
-Result<> check_is_file(const std::string& path) {
-  struct stat status{};
-  if (::lstat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return {};
-  return fail(ErrorCode::io, "{} is not a regular file, and is left alone. Remove it.", path);
-}
-
 Result<sqlite::Database> open_to_read(const Location& location, const OpenOptions& options) {
   if (auto checked = check_is_file(location.database()); !checked) {
     return std::unexpected(checked.error());
@@ -121,6 +113,12 @@ Result<Totals> OpenCache::totals() {
   auto totals = table->totals();
   if (totals && totals->limits.max_bytes == 0) totals->limits = options.limits;
   return totals;
+}
+
+Result<> check_is_file(const std::string& path) {
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return {};
+  return fail(ErrorCode::io, "{} is not a regular file, and is left alone. Remove it.", path);
 }
 
 std::string without_advice(std::string message) {

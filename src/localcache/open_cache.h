@@ -67,6 +67,10 @@ struct Cache::State {
   std::unique_ptr<OpenCache> open;
 };
 
+// Refuses a link or a pipe in the place of a database: in a folder that a group shares, somebody
+// else may have put it there.
+Result<> check_is_file(const std::string& path);
+
 // SQLite's room knows nothing of a repair, and gives advice of its own: the message without that.
 [[nodiscard]] std::string without_advice(std::string message);
 

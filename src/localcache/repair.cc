@@ -224,6 +224,7 @@ Result<Repaired> Cache::repair(const Location& location, const OpenOptions& opti
   if (auto made = make_folders(location); !made) return std::unexpected(made.error());
   const auto users = lock_users(location, RangeLock::exclusive, true, options.busy_timeout);
   if (!users) return std::unexpected(users.error());
+  if (auto checked = check_is_file(path); !checked) return std::unexpected(checked.error());
 
   // A killed repair has left all that it had to do but to put its result in place.
   bool replaces = !is_there(path) && is_there(location.repaired_database());

@@ -380,6 +380,12 @@ TEST_F(RepairTest, ARepairThatWasKilledIsFinishedAndNobodyBeginsAnewMeanwhile) {
   EXPECT_EQ(repaired.kept, 20);
   Cache cache = open();
   EXPECT_EQ(expect_right(cache, 20), 20);
+  // What one leaves that is killed earlier is not needed once the database is in order.
+  std::ofstream(location_.repaired_database()) << "x";
+  std::ofstream(location_.database() + ".repair") << "x";
+  ASSERT_TRUE(cache.gc());
+  EXPECT_FALSE(std::filesystem::exists(location_.repaired_database()));
+  EXPECT_FALSE(std::filesystem::exists(location_.database() + ".repair"));
 }
 
 // A write that the disk lost leaves an old page in the table.
