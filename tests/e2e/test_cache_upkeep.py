@@ -1,20 +1,100 @@
-"""`sluice cache`: what repair brings back and says, and commands where there is nothing to do."""
+"""`sluice cache`: sizes, limits, statistics, health; what repair brings back; where there is nothing to do."""
 
 import os
+import re
+import subprocess
+import threading
 import unittest
 
-from harness import DONE, FAILED, NOT_FOUND, SluiceTest
+from cache_case import CacheTest
+from harness import DONE, FAILED, NOT_FOUND, SLUICE
 
 PAGE = 8192
 
 
-class Upkeep(SluiceTest):
-    def cache(self, *words, code=DONE, **more):
-        return self.sluice("cache", *words, code=code, **more)
+class Sizes(CacheTest):
+    def test_exact_under_writers(self):
+        def write(writer):
+            for i in range(25):
+                subprocess.run([SLUICE, "cache", "set", f"{writer}:{i:03}"], input=b"x" * 1000,
+                               env=self.environment(), check=True)
+        writers = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        size = self.size()
+        self.assertEqual((size["entries"], size["bytes"]), (200, 200 * 1005))
+        walked = self.size(env={"CACHE_SIZE_TRACKING": "disabled"})
+        self.assertEqual((walked["entries"], walked["bytes"]), (200, 200 * 1005))
+        self.cache("verify")
 
-    def folder_of(self, namespace="default"):
-        return self.home / "cache/sluice/cache" / namespace
+    def test_limits(self):
+        self.assertEqual(self.size()["max_bytes"], 100_000_000)
+        self.cache("limit", "--max-size", "10kB", "--max-entries", "5")
+        for i in range(20):
+            self.cache("set", f"k{i}", "x" * 1000)
+            size = self.size()
+            self.assertLessEqual(size["bytes"], 10_000)
+            self.assertLessEqual(size["entries"], 5)
+        self.assertEqual(self.cache("limit", "--json").json()["max_entries"], 5)
+        self.refused("cache", "set", "big", "x" * 20_000, code=FAILED, mentions="limit")
+        self.cache("limit", "--max-size", "2kB")
+        self.assertEqual(self.size()["entries"], 1)
+        self.refused("cache", "limit", "--max-size", "lots")
 
+    def test_upkeep(self):
+        self.cache("set", "old", "x", "--ttl", "1ms")
+        self.cache("set", "new", "x")
+        self.assertEqual(self.cache("gc", "--json").json()["expired"], 1)
+        self.assertTrue(self.cache("verify", "--json").json()["intact"])
+        self.refused("cache", "clear", mentions="--yes")
+        shown = self.on_terminal("cache", "clear", answers=[(b"[y/N]", b"n\n")])
+        self.assertEqual(shown.code, FAILED)
+        self.assertEqual(self.cache("list").lines(), ["new"])
+        shown = self.on_terminal("cache", "clear", answers=[(b"Delete 1 entry", b"y\n")])
+        self.assertEqual((shown.code, self.size()["entries"]), (DONE, 0))
+        self.assertEqual(self.cache("repair", "--json").json()["kept"], 0)
+
+    def test_statistics(self):
+        self.cache("set", "k", "v")
+        self.cache("get", "k")
+        self.cache("get", "none", code=NOT_FOUND)
+        stats = self.cache("stats", "--json").json()
+        self.assertEqual((stats["write_cache"]["count"], stats["read_cache"]["count"]), (1, 2))
+        self.assertEqual(stats["counters"], {"hits": 1, "misses": 1, "stale_hits": 0, "evicted": 0,
+                                             "expired": 0, "lost_hits": 0})
+        self.assertEqual(set(stats["read_cache"]), {"count", "total", "avg", "p50", "p95", "p99"})
+        lines = self.cache("stats", "--csv").lines()
+        self.assertEqual(lines[0], "timestamp,operation,duration_ms")
+        self.assertRegex(lines[1], r"^\d+\.\d{3},write_cache,\d+(\.\d+)?$")
+        for line in self.cache("stats", "--prometheus").lines():
+            self.assertRegex(line, r"^(#.*|[a-z_]+(\{.*\})? [0-9.e+-]+)$")
+        self.assertIn("hits", self.cache("stats").text)
+        self.cache("set", "k", "v", env={"CACHE_PERF_MONITORING": "disabled"})
+        self.assertEqual(self.cache("stats", "--json").json()["write_cache"]["count"], 1)
+        self.cache("stats", "--reset")
+        self.assertEqual(self.cache("stats", "--json").json(),
+                         {"counters": dict.fromkeys(stats["counters"], 0)})
+        self.refused("cache", "stats", "--json", "--csv")
+
+    def test_health(self):
+        # Three of the checks measure time, which is not this test's business.
+        done = self.run_sluice("cache", "health", "--json")
+        health = done.json()
+        self.assertEqual([check["check"] for check in health["checks"]],
+                         ["size", "lock", "batch", "exact size", "statistics"])
+        verdicts = [check["pass"] for check in health["checks"]]
+        self.assertTrue(verdicts[3], health)
+        self.assertIn("900 of 900 sets counted", health["checks"][4]["detail"])
+        self.assertEqual((health["healthy"], done.code == DONE), (all(verdicts), all(verdicts)))
+        # The scratch namespace is gone.
+        self.assertEqual(self.cache("list", "--namespaces").lines(), [])
+        text = self.run_sluice("cache", "health").text
+        self.assertEqual(len(re.findall(r"(?m)^.* (PASS|FAIL) +[0-9.]+ ms ", text)), 5)
+
+
+class Upkeep(CacheTest):
     def fill(self, count):
         fields = b"".join(b"set\0key %d\0value %d\0" % (i, i) for i in range(count))
         self.cache("batch", "-0", stdin=fields)
