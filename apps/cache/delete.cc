@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "json_field.h"
 #include "shared_commands.h"
+#include "size_text.h"
 
 namespace sluice::cache_cli {
 
@@ -98,10 +99,6 @@ Result<std::uint64_t> erase(Cache& cache, const Wanted& wanted) {
     entries += *erased;
   }
   return entries;
-}
-
-std::string entries_text(std::uint64_t entries) {
-  return fmt::format("{} {}", format_count(entries), entries == 1 ? "entry" : "entries");
 }
 
 Result<std::uint64_t> run(Session& session, const Wanted& wanted) {

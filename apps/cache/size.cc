@@ -31,6 +31,10 @@ std::string size_table(std::string_view name, const localcache::Size& size) {
       size.limits.max_entries == 0 ? "any number" : format_count(size.limits.max_entries));
 }
 
+std::string entries_text(std::uint64_t entries) {
+  return fmt::format("{} {}", format_count(entries), entries == 1 ? "entry" : "entries");
+}
+
 int run_size(Session& session) {
   end_at_deadline(session);
   const auto cache = session.open(localcache::Access::read);

@@ -11,15 +11,12 @@ namespace sluice::cli {
 
 namespace {
 
+using cache_cli::entries_text;
 using cache_cli::Session;
 using localcache::Access;
 using localcache::Cache;
 using localcache::Problem;
 namespace json = boost::json;
-
-std::string entries_text(std::uint64_t entries) {
-  return fmt::format("{} {}", format_count(entries), entries == 1 ? "entry" : "entries");
-}
 
 // The result as JSON on stdout, or as a sentence for people.
 Result<> answer(const Session& session, const json::object& object, std::string_view sentence) {
