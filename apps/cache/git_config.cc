@@ -9,6 +9,8 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "base/ascii.h"
+
 namespace sluice::cache_cli {
 
 namespace {
@@ -18,9 +20,6 @@ bool is_space(char c) {
 }
 bool is_alnum(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
 // Reads the text from the front on.
@@ -64,7 +63,8 @@ class Parser {
   bool section() {
     take();
     setting_ = {};
-    while (is_alnum(peek()) || peek() == '-' || peek() == '.') setting_.section += lower(take());
+    while (is_alnum(peek()) || peek() == '-' || peek() == '.')
+      setting_.section += ascii_lower(take());
     if (setting_.section.empty()) return false;
     if (const std::size_t dot = setting_.section.find('.'); dot != std::string::npos) {
       setting_.subsection = setting_.section.substr(dot + 1);
@@ -89,7 +89,7 @@ class Parser {
   bool variable() {
     if (setting_.section.empty()) return false;
     setting_.variable.clear();
-    while (is_alnum(peek()) || peek() == '-') setting_.variable += lower(take());
+    while (is_alnum(peek()) || peek() == '-') setting_.variable += ascii_lower(take());
     if (setting_.variable.empty()) return false;
     skip_spaces();
     setting_.value = "true";
@@ -328,7 +328,7 @@ class EmailSearch {
     constexpr int kMost = 1000;
     for (int i = 0; i < count && i < kMost; ++i) {
       std::string key = environment_(fmt::format("GIT_CONFIG_KEY_{}", i)).value_or("");
-      for (char& c : key) c = lower(c);
+      for (char& c : key) c = ascii_lower(c);
       if (key == "user.email") email_ = environment_(fmt::format("GIT_CONFIG_VALUE_{}", i));
     }
   }

@@ -11,11 +11,11 @@
 #include <string>
 
 #include "base/config.h"
+#include "base/descriptor.h"
 #include "base/json_text.h"
 #include "base/uri.h"
 #include "base/utf8.h"
 #include "commands.h"
-#include "io/file.h"
 #include "kv_store.h"
 #include "table.h"
 
@@ -43,7 +43,7 @@ Result<> write_private_file(const std::string& path, std::string_view text) {
   const std::string temporary = fmt::format("{}.{}.new", path, getpid());
   const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (file < 0) return std::unexpected(system_error(errno, "create " + temporary));
-  const Result<> written = io::write_all(file, temporary, text);
+  const Result<> written = write_all(file, temporary, text);
   int failed = fsync(file) != 0 ? errno : 0;
   if (close(file) != 0 && failed == 0) failed = errno;
   if (written && failed == 0 && std::rename(temporary.c_str(), path.c_str()) != 0) failed = errno;

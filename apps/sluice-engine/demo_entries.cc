@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <iterator>
 
-#include "io/file.h"
+#include "base/descriptor.h"
 
 namespace sluice::cli {
 
@@ -54,11 +54,11 @@ Result<DemoCounts> write_demo_entries(const std::string& path, std::uint64_t ent
     counts.with_prefix += key.starts_with(kDemoPrefix) ? 1 : 0;
     counts.with_tag += stale ? 1 : 0;
     if (text.size() >= kPiece) {
-      written = io::write_all(file, path, text);
+      written = write_all(file, path, text);
       text.clear();
     }
   }
-  if (written) written = io::write_all(file, path, text);
+  if (written) written = write_all(file, path, text);
   ::close(file);
   if (!written) return std::unexpected(written.error());
   return counts;

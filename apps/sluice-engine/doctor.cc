@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/descriptor.h"
 #include "base/duration.h"
 #include "base/json_text.h"
 #include "base/shell.h"
@@ -21,7 +22,6 @@
 #include "base/utf8.h"
 #include "commands.h"
 #include "http/client.h"
-#include "io/file.h"
 #include "io/temporary.h"
 #include "kv_store.h"
 
@@ -285,7 +285,7 @@ Result<> try_to_write(const std::string& folder) {
   const std::string path = temporary->path() + "/file";
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (file < 0) return std::unexpected(system_error(errno, fmt::format("create {}", path)));
-  const Result<> written = io::write_all(file, path, "x");
+  const Result<> written = write_all(file, path, "x");
   close(file);
   return written;
 }

@@ -6,8 +6,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "bulk/entry_writer.h"
-#include "io/file.h"
 
 namespace sluice::cli {
 
@@ -27,7 +27,7 @@ Result<KeysArgument> KeysArgument::make(std::span<const std::string> keys,
       return fail(ErrorCode::invalid_argument, "a key is empty: keys have at least one byte");
     writer.append({.key = key}, text);
   }
-  if (auto written = io::write_all(file, "the keys", text); !written) {
+  if (auto written = write_all(file, "the keys", text); !written) {
     return std::unexpected(written.error());
   }
   selection.keys_file = fmt::format("/proc/self/fd/{}", file);

@@ -1,9 +1,12 @@
-// Descriptor: owns a file descriptor.
+// Descriptor: owns a file descriptor; and writing to one.
 #pragma once
 
 #include <unistd.h>
 
+#include <string_view>
 #include <utility>
+
+#include "base/error.h"
 
 namespace sluice {
 
@@ -29,5 +32,9 @@ class Descriptor {
  private:
   int number_ = -1;
 };
+
+// Writes all of `bytes`, going on after a signal or a short write. `name` is what the error calls
+// the file. A full disk is fatal for the run (see system_error).
+Result<> write_all(int descriptor, std::string_view name, std::string_view bytes);
 
 }  // namespace sluice

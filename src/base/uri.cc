@@ -6,6 +6,7 @@
 #include <boost/url/url_view.hpp>
 #include <charconv>
 
+#include "base/ascii.h"
 #include "base/percent.h"
 
 namespace sluice {
@@ -23,9 +24,7 @@ bool is_scheme(std::string_view text) {
 
 std::string lower(std::string_view text) {
   std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
+  for (char& c : out) c = ascii_lower(c);
   return out;
 }
 

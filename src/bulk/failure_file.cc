@@ -8,9 +8,9 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "base/json_text.h"
 #include "bulk/entry_writer.h"
-#include "io/file.h"
 
 namespace sluice::bulk {
 
@@ -53,7 +53,7 @@ Result<> FailureFile::append(const std::vector<FailedKey>& keys) {
     if (file_ < 0) return std::unexpected(system_error(errno, fmt::format("create {}", path_)));
     if (auto cut = cut_off_the_rest(); !cut) return cut;
   }
-  if (auto written = io::write_all(file_, path_, lines); !written) return written;
+  if (auto written = write_all(file_, path_, lines); !written) return written;
   bytes_ += lines.size();
   return {};
 }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 #include "bulk/json_walk.h"
 
@@ -20,10 +21,6 @@ bool is_ascii(std::string_view text) {
   unsigned char all = 0;
   for (const char c : text) all |= static_cast<unsigned char>(c);  // vectorized by the compiler
   return all < 0x80;
-}
-
-char to_lower_ascii(char c) {
-  return static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
 }
 
 // False: `text` is not valid UTF-8.
@@ -107,7 +104,7 @@ bool Filter::Program::text_matches(std::string_view text) {
   if (is_ascii(text)) {
     if (!needle_is_ascii || text.size() < lower_needle.size()) return false;
     return std::search(text.begin(), text.end(), lower_needle.begin(), lower_needle.end(),
-                       [](char a, char b) { return to_lower_ascii(a) == b; }) != text.end();
+                       [](char a, char b) { return ascii_lower(a) == b; }) != text.end();
   }
   if (!fold_case(text, folded)) return false;
   return std::search(folded.begin(), folded.end(), folded_needle.begin(), folded_needle.end()) !=
@@ -140,7 +137,7 @@ bool Filter::Program::may_match(std::string_view metadata) {
   if (searches && is_ascii(metadata)) {
     if (!needle_is_ascii) return false;
     lower.resize(metadata.size());
-    std::transform(metadata.begin(), metadata.end(), lower.begin(), to_lower_ascii);
+    std::transform(metadata.begin(), metadata.end(), lower.begin(), ascii_lower);
     if (!holds(lower, lower_needle)) return false;
   }
   return true;
@@ -262,7 +259,7 @@ Result<Filter> Filter::compile(const Selection& selection) {
     program->needle_is_ascii = is_ascii(*selection.search);
     program->lower_needle = *selection.search;
     std::transform(program->lower_needle.begin(), program->lower_needle.end(),
-                   program->lower_needle.begin(), to_lower_ascii);
+                   program->lower_needle.begin(), ascii_lower);
     if (!fold_case(*selection.search, program->folded_needle)) {
       return fail(ErrorCode::invalid_argument,
                   "--search is not UTF-8; metadata is, so it would find nothing.");

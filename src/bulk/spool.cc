@@ -7,8 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "bulk/job_log.h"
-#include "io/file.h"
 
 namespace sluice::bulk {
 
@@ -183,7 +183,7 @@ void SpoolWriter::append_text(std::string_view text) {
 }
 
 Result<> SpoolWriter::flush() {
-  if (auto written = io::write_all(file_, path_, buffer_); !written) return written;
+  if (auto written = write_all(file_, path_, buffer_); !written) return written;
   buffer_.clear();
   return {};
 }

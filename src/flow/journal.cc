@@ -3,14 +3,14 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/descriptor.h"
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include <cerrno>
 #include <cstring>
 #include <utility>
-
-#include "io/file.h"
 
 namespace sluice::flow {
 
@@ -131,7 +131,7 @@ Result<Journal> Journal::create(const std::string& path, std::string_view header
     return fail(ErrorCode::conflict, "create {}: it was removed meanwhile", path);
   }
   Journal journal(path, std::exchange(file.descriptor, -1));
-  if (auto wrote = io::write_all(journal.file_, path, frame(fmt::format("{}{}", kMagic, header)));
+  if (auto wrote = write_all(journal.file_, path, frame(fmt::format("{}{}", kMagic, header)));
       !wrote) {
     return std::unexpected(wrote.error());
   }
@@ -186,7 +186,7 @@ bool Journal::remove_unbegun(const std::string& path, std::int64_t before) {
 }
 
 Result<> Journal::append(std::string_view record) {
-  return io::write_all(file_, path_, frame(record));
+  return write_all(file_, path_, frame(record));
 }
 
 Result<> Journal::sync() {

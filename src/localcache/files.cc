@@ -43,16 +43,6 @@ Result<Descriptor> open_folder_at(int folder, const std::string& name, const std
   return std::unexpected(system_error(errno, fmt::format("open {}", path)));
 }
 
-Result<> write_all(int file, std::string_view path, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(file, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return std::unexpected(system_error(errno, fmt::format("write {}", path)));
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return {};
-}
-
 Result<> write_all_at(int file, std::string_view path, std::string_view bytes,
                       std::uint64_t position) {
   while (!bytes.empty()) {

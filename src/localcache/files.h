@@ -23,8 +23,7 @@ Result<Descriptor> open_folder(const std::string& path);
 // The same for a name in an open folder; `path` is for messages.
 Result<Descriptor> open_folder_at(int folder, const std::string& name, const std::string& path);
 
-// At the current position; all of it, or an error.
-Result<> write_all(int file, std::string_view path, std::string_view bytes);
+// All of it, or an error.
 Result<> write_all_at(int file, std::string_view path, std::string_view bytes,
                       std::uint64_t position);
 // Fills `buffer` as far as the file goes. Returns how much that was.
