@@ -59,6 +59,19 @@ def exact_size(bench, add, sets):
         detail=f"{size['entries']:,} entries, {size['bytes']:,} bytes")
 
 
+def kills(bench, add):
+    """Kills writers at random moments, and looks each time whether all is whole and counted; the test
+    that does it says how."""
+    rounds = 10 if bench.quick else 100
+    test = os.path.join(bench.build, "src/localcache/localcache_test")
+    done = subprocess.run([test, "--gtest_filter=WritersTest.KillsLeaveItWholeAndCounted"],
+                          env={**bench.environment, "SLUICE_KILL_ROUNDS": str(rounds)},
+                          capture_output=True, check=False)
+    whole = done.returncode == 0 and b"[  PASSED  ] 1 test" in done.stdout
+    add(f"kill -9 among 8 writers, {rounds} rounds", 0 if whole else 1, 0, "times damaged",
+        detail="verify clean, size exact, no partial value")
+
+
 def processes(bench):
     cache = [bench.sluice, "cache"]
     pairs = 200 if bench.quick else 2000
@@ -106,6 +119,7 @@ def processes(bench):
         detail=f"{10_000 / large:,.0f} entries/s")
 
     exact_size(bench, add, 50 if bench.quick else 500)
+    kills(bench, add)
 
     locked, _ = together(bench, 8, [*cache, "lock", "l", "--", "sleep", "0.02"])
     flocked, _ = together(bench, 8, ["flock", bench.path("flock"), "sleep", "0.02"])
