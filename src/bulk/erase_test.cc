@@ -380,6 +380,36 @@ TEST_F(EraseTest, ResumesFromWhereverItWasStopped) {
   }
 }
 
+// What waits for a place when the run is stopped is not sent, and the witness does not hear of it:
+// it would have to do something about entries that are still there.
+TEST_F(EraseTest, AWitnessHearsOnlyOfWhatIsSent) {
+  struct Counting : EraseWitness {
+    io::Stop* stop = nullptr;
+    std::size_t announced = 0;
+    io::Task<Result<>> before(const store::Block& entries) override {
+      announced += entries.size();
+      co_return Result<>();
+    }
+    // The first batch has ended, and the next one waits for its place.
+    io::Task<Result<>> after(const store::Block&, const BatchOutcome&) override {
+      stop->request({ErrorCode::interrupted, Retry::never, std::nullopt, "stop"});
+      co_return Result<>();
+    }
+    io::Task<Result<>> end(const Error*) override { co_return Result<>(); }
+  };
+  fill(400);
+  settings.concurrency = 1;
+  settings.batch_size = 5;
+  Counting witness;
+  witness.stop = stop.get();
+  EraseOptions options;
+  options.selection.all = true;
+  options.witness = &witness;
+  EXPECT_TRUE(run(std::move(options)).ended_early);
+  EXPECT_EQ(faulty_store->calls(Operation::erase), 1u);
+  EXPECT_EQ(witness.announced, 5u);
+}
+
 // A file of failed keys that has become shorter than the checkpoint says (its reader took it away)
 // is continued where it ends; one that is longer is cut.
 TEST_F(EraseTest, TheFileOfFailedKeysIsContinuedWithoutAHole) {
