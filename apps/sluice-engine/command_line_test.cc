@@ -40,6 +40,43 @@ TEST(CommandLine, FindsTheCommandAndItsFlags) {
   EXPECT_THAT(parsed->arguments(), IsEmpty());
 }
 
+// The words of the call of sluice in a line for a shell, up to what the shell does with it.
+std::vector<std::string> words_of_example(std::string_view line) {
+  constexpr std::string_view name = "sluice ";
+  line.remove_prefix(line.find(name) + name.size());
+  std::vector<std::string> words(1);
+  bool quoted = false;
+  for (const char c : line) {
+    if (c == '\'') {
+      quoted = !quoted;
+    } else if (!quoted && (c == '|' || c == '<' || c == '>' || c == ')')) {
+      break;
+    } else if (!quoted && c == ' ') {
+      if (!words.back().empty()) words.emplace_back();
+    } else {
+      words.back() += c;
+    }
+  }
+  if (words.back().empty()) words.pop_back();
+  return words;
+}
+
+TEST(CommandLine, TakesEveryExampleOfTheHelp) {
+  const auto check = [](std::string_view path, const Example& example) {
+    if (!example.line.contains("sluice ")) return;  // of another tool, against what we serve
+    const auto parsed = parse(words_of_example(example.line));
+    ASSERT_TRUE(parsed) << example.line << ": " << parsed.error().message;
+    EXPECT_TRUE(parsed->path() == path || parsed->path().starts_with(fmt::format("{} ", path)))
+        << example.line;
+  };
+  for (const Command& command : commands()) {
+    for (const Example& example : command.examples) check(command.path, example);
+  }
+  for (const CommandGroup& group : command_groups()) {
+    for (const Example& example : group.examples) check(group.path, example);
+  }
+}
+
 TEST(CommandLine, TakesTheCommandsOfTheContract) {
   EXPECT_TRUE(parse({"kv", "list", "--namespace", "X", "--all"}));
   const auto removal = parse({"kv", "delete", "--namespace", "X", "--search", "old-data", "--bulk",

@@ -78,6 +78,7 @@ struct Command {
 struct CommandGroup {
   std::string_view path;
   std::string_view summary;
+  std::span<const Example> examples = {};
 };
 
 // The table, in the order in which help lists it.

@@ -84,14 +84,50 @@ constexpr Argument help_arguments[] = {
     {.name = "COMMAND", .required = false, .repeatable = true, .help = "the words of the command"}};
 constexpr Example help_examples[] = {{"sluice help kv list", "the same as sluice kv list --help"}};
 
+constexpr Example kv_examples[] = {
+    {"sluice kv list --store cloudflare: --namespace sessions --prefix user: --all",
+     "keys, a line each"},
+    {"sluice kv export --store cloudflare: --namespace sessions -o sessions.ndjson", "a backup"},
+    {"sluice kv copy --store cloudflare: --namespace sessions --to sqlite:sessions.db "
+     "--create-namespace",
+     "from one store to another"},
+    {"sluice kv delete --store redis://localhost --prefix tmp: --dry-run", "what would go"},
+};
+constexpr Example kv_namespace_examples[] = {
+    {"sluice kv namespace list --store cloudflare:", "those of the account"},
+    {"sluice kv namespace create sessions --store sqlite:cache.db", "a new one in a file"},
+};
+constexpr Example purge_examples[] = {
+    {"sluice purge files https://www.example.com/logo.png", "finds the zone from the host"},
+    {"sluice purge tags --zone example.com blog,news", "all that bears one of the tags"},
+};
+constexpr Example zones_examples[] = {
+    {"sluice zones list", "every zone that the credentials can see"},
+};
+constexpr Example cache_examples[] = {
+    {"sluice cache set greeting hello --ttl 5m", "for five minutes"},
+    {"sluice cache get greeting || echo miss", "exit code 4 is a miss"},
+    {"sluice cache exec --ttl 1h -- curl -fsS https://example.com/rates.json",
+     "runs once an hour, and gives out in between what it said then"},
+    {"sluice cache lock deploy --timeout 5m -- ./deploy.sh", "one at a time"},
+};
+constexpr Example jobs_group_examples[] = {
+    {"sluice jobs list", "every job that left a journal"},
+    {"sluice jobs resume 3f2a", "goes on where it ended"},
+};
+constexpr Example config_group_examples[] = {
+    {"sluice config init", "writes a file to begin with"},
+    {"sluice config show", "every setting, its value and where it came from"},
+};
+
 constexpr CommandGroup all_groups[] = {
-    {"kv", "entries of key-value stores, by the million"},
-    {"kv namespace", "the namespaces of a store"},
-    {"purge", "take things out of Cloudflare's cache"},
-    {"zones", "the zones whose caches can be purged"},
-    {"cache", "a local cache for scripts: fast, exact, shared by many processes"},
-    {"jobs", "bulk runs that left a journal, to look at or to resume"},
-    {"config", "the config file"},
+    {"kv", "entries of key-value stores, by the million", kv_examples},
+    {"kv namespace", "the namespaces of a store", kv_namespace_examples},
+    {"purge", "take things out of Cloudflare's cache", purge_examples},
+    {"zones", "the zones whose caches can be purged", zones_examples},
+    {"cache", "a local cache for scripts: fast, exact, shared by many processes", cache_examples},
+    {"jobs", "bulk runs that left a journal, to look at or to resume", jobs_group_examples},
+    {"config", "the config file", config_group_examples},
 };
 
 constexpr Command all_commands[] = {

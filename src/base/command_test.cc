@@ -176,6 +176,19 @@ TEST(Invocation, WritesItselfAsACommandLine) {
   EXPECT_EQ(invocation.command_line(except), "sluice kv delete --search='it'\\''s old' -- -key");
 }
 
+TEST(Help, OfAGroupNamesItsCommandsAndShowsExamples) {
+  for (const CommandGroup& group : command_groups()) {
+    SCOPED_TRACE(group.path);
+    const std::string help = help_text(group.path).value();
+    EXPECT_FALSE(group.examples.empty());
+    for (const Example& example : group.examples) EXPECT_THAT(help, HasSubstr(example.line));
+    for (const Command& command : commands()) {
+      if (command.hidden || !command.path.starts_with(fmt::format("{} ", group.path))) continue;
+      EXPECT_THAT(help, HasSubstr(command.summary));
+    }
+  }
+}
+
 TEST(Help, CoversEverythingWithinTheWidth) {
   for (const Command& command : commands()) {
     const std::string help = help_text(command.path).value();

@@ -136,6 +136,18 @@ std::vector<Node> children(std::string_view group) {
   return nodes;
 }
 
+void append_examples(std::string& out, std::span<const Example> examples) {
+  if (examples.empty()) return;
+  out += "\nExamples:\n";
+  for (const Example& example : examples) {
+    out += fmt::format("  {}\n", example.line);
+    if (!example.says.empty()) {
+      out += "      ";
+      append_wrapped(out, example.says, 6, 6);
+    }
+  }
+}
+
 std::string command_help(const Command& command) {
   std::string out = fmt::format("{} - {}\n\n", command.path, command.summary);
   out += "Usage: ";
@@ -155,16 +167,7 @@ std::string command_help(const Command& command) {
     out += fmt::format("\n{}:\n", group.title);
     for (const Flag& flag : group.flags) append_row(out, flag_forms(flag), flag_help(flag), column);
   });
-  if (!command.examples.empty()) {
-    out += "\nExamples:\n";
-    for (const Example& example : command.examples) {
-      out += fmt::format("  {}\n", example.line);
-      if (!example.says.empty()) {
-        out += "      ";
-        append_wrapped(out, example.says, 6, 6);
-      }
-    }
-  }
+  append_examples(out, command.examples);
   out += '\n';
   append_wrapped(
       out,
@@ -187,6 +190,7 @@ std::string group_help(const CommandGroup& group) {
       append_row(out, inner.path.substr(group.path.size() + 1), inner.summary, column);
     }
   }
+  append_examples(out, group.examples);
   out += fmt::format("\nSee `sluice help {} COMMAND` for the flags and examples of one.\n",
                      group.path);
   return out;
