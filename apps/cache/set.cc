@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/utf8.h"
+#include "json_field.h"
 #include "shared_commands.h"
 
 namespace sluice::cache_cli {
@@ -19,9 +20,9 @@ using localcache::SetOptions;
 
 constexpr std::size_t kPiece = std::size_t{1} << 20;
 
-// Stores what comes from a descriptor, a piece at a time.
-Result<> set_from(Cache& cache, std::string_view key, int descriptor, const std::string& name,
-                  const SetOptions& options) {
+// Stores what comes from a descriptor, a piece at a time. Returns how many bytes came.
+Result<std::uint64_t> set_from(Cache& cache, std::string_view key, int descriptor,
+                               const std::string& name, const SetOptions& options) {
   struct stat status{};
   std::optional<std::uint64_t> size;
   if (::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) {
@@ -29,19 +30,38 @@ Result<> set_from(Cache& cache, std::string_view key, int descriptor, const std:
     if (at >= 0 && at <= status.st_size) size = static_cast<std::uint64_t>(status.st_size - at);
   }
   const auto buffer = std::make_unique_for_overwrite<char[]>(kPiece);
+  std::uint64_t bytes = 0;
   const auto next = [&]() -> Result<std::string_view> {
     for (;;) {
       const ssize_t got = ::read(descriptor, buffer.get(), kPiece);
-      if (got >= 0) return std::string_view(buffer.get(), static_cast<std::size_t>(got));
+      if (got >= 0) {
+        bytes += static_cast<std::size_t>(got);
+        return std::string_view(buffer.get(), static_cast<std::size_t>(got));
+      }
       if (errno != EINTR) {
         return std::unexpected(system_error(errno, fmt::format("read {}", name)));
       }
     }
   };
-  return cache.set_from(key, next, options, size);
+  if (auto set = cache.set_from(key, next, options, size); !set) {
+    return std::unexpected(set.error());
+  }
+  return bytes;
 }
 
-Result<> set(Session& session, const SetOptions& options) {
+// The result as --json gives it. Of a dry run, which reads no value, without its length.
+Result<> write_json(const Session& session, std::optional<std::uint64_t> bytes) {
+  std::string out = "{";
+  append_json_field(out, "namespace", session.location().name);
+  out += ',';
+  append_json_field(out, "key", session.invocation().arguments().front());
+  if (bytes) out += fmt::format(R"(,"bytes":{})", *bytes);
+  out += fmt::format(",\"dry_run\":{}}}\n", session.dry_run());
+  return write_output(out);
+}
+
+// How many bytes were stored; of a dry run nothing.
+Result<std::optional<std::uint64_t>> set(Session& session, const SetOptions& options) {
   const Invocation& invocation = session.invocation();
   const auto arguments = invocation.arguments();
   const std::string& key = arguments.front();
@@ -63,7 +83,7 @@ Result<> set(Session& session, const SetOptions& options) {
     session.messages().say(
         fmt::format("would store \"{}\" in the cache namespace {}; nothing was changed",
                     printable(key), printable(session.location().name)));
-    return {};
+    return std::nullopt;
   }
   const bool from_stdin =
       descriptor == STDIN_FILENO && (arguments.size() == 1 || arguments[1] == "-");
@@ -75,12 +95,15 @@ Result<> set(Session& session, const SetOptions& options) {
   if (auto sure = session.ask(fmt::format("Store \"{}\" in the cache namespace {}?", printable(key),
                                           printable(session.location().name)));
       !sure) {
-    return sure;
+    return std::unexpected(sure.error());
   }
   const auto cache = session.open(Access::write);
   if (!cache) return std::unexpected(cache.error());
   if (!file && arguments.size() > 1 && arguments[1] != "-") {
-    return (*cache)->set(key, arguments[1], options);
+    if (auto done = (*cache)->set(key, arguments[1], options); !done) {
+      return std::unexpected(done.error());
+    }
+    return arguments[1].size();
   }
   if (from_stdin && is_typed_in()) {
     session.messages().say("type the value, and end it with Ctrl-D");
@@ -109,7 +132,12 @@ int run_set(Session& session) {
     }
     options.cost = localcache::Milliseconds(*cost);
   }
-  if (const auto done = set(session, options); !done) return session.report(done.error());
+  const auto bytes = set(session, options);
+  if (!bytes) return session.report(bytes.error());
+  if (!session.json()) return 0;
+  if (const auto written = write_json(session, *bytes); !written) {
+    return session.report(written.error());
+  }
   return 0;
 }
 

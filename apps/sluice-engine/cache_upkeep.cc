@@ -35,6 +35,29 @@ json::object named(const Session& session) {
   return {{"namespace", printable(session.location().name)}};
 }
 
+// The answer of a command that takes entries away; in a dry run the counts are 0, and a field of
+// its own says what would go.
+json::object changed(const Session& session) {
+  json::object object = named(session);
+  object["dry_run"] = session.dry_run();
+  return object;
+}
+
+json::object deleted(const Session& session, std::uint64_t entries) {
+  json::object object = changed(session);
+  object["deleted"] = entries;
+  return object;
+}
+
+json::object collected(const Session& session, const localcache::Collected& what) {
+  json::object object = changed(session);
+  object["expired"] = what.expired;
+  object["evicted"] = what.evicted;
+  object["orphans"] = what.orphans;
+  object["freed_bytes"] = what.freed_bytes;
+  return object;
+}
+
 // What other limits would take away. How many entries make up the bytes shows when they go.
 std::string would_go(const localcache::Size& size, std::optional<std::uint64_t> most_bytes,
                      std::optional<std::uint64_t> most_entries) {
@@ -90,7 +113,7 @@ Result<> gc(Session& session) {
       return true;
     });
     if (!listed) return listed;
-    json::object object = named(session);
+    json::object object = collected(session, {});
     object["would_expire"] = expired;
     return answer(session, object,
                   fmt::format("{} would go; nothing was changed", entries_text(expired)));
@@ -99,20 +122,15 @@ Result<> gc(Session& session) {
     return sure;
   const auto cache = session.open(Access::change);
   if (!cache) return std::unexpected(cache.error());
-  const auto collected = (*cache)->gc();
-  if (!collected) return std::unexpected(collected.error());
-  json::object object = named(session);
-  object["expired"] = collected->expired;
-  object["evicted"] = collected->evicted;
-  object["orphans"] = collected->orphans;
-  object["freed_bytes"] = collected->freed_bytes;
+  const auto what = (*cache)->gc();
+  if (!what) return std::unexpected(what.error());
+  const json::object object = collected(session, *what);
   if (!(*cache)->exists()) return answer(session, object, none(session));
-  return answer(
-      session, object,
-      fmt::format("{} had expired, {} evicted, {} files of killed processes removed, {} "
-                  "given back",
-                  entries_text(collected->expired), format_count(collected->evicted),
-                  format_count(collected->orphans), format_bytes(collected->freed_bytes)));
+  return answer(session, object,
+                fmt::format("{} had expired, {} evicted, {} files of killed processes removed, {} "
+                            "given back",
+                            entries_text(what->expired), format_count(what->evicted),
+                            format_count(what->orphans), format_bytes(what->freed_bytes)));
 }
 
 std::string_view name(Problem::Kind kind) {
@@ -220,18 +238,14 @@ Result<> clear(Context& context, Session& session) {
     const auto size = (*cache)->size();
     if (!size) return std::unexpected(size.error());
     if (session.dry_run()) {
-      json::object object = named(session);
+      json::object object = deleted(session, 0);
       object["would_delete"] = size->entries;
       return answer(session, object,
                     fmt::format("would delete {} from the cache namespace {}; "
                                 "nothing was changed",
                                 entries_text(size->entries), where));
     }
-    if (!(*cache)->exists()) {
-      json::object object = named(session);
-      object["deleted"] = 0;
-      return answer(session, object, none(session));
-    }
+    if (!(*cache)->exists()) return answer(session, deleted(session, 0), none(session));
     const auto sure = session.engine().confirm(
         fmt::format("Delete {} from the cache namespace {}?", entries_text(size->entries), where));
     if (!sure) return sure;
@@ -240,8 +254,7 @@ Result<> clear(Context& context, Session& session) {
   if (!cache) return std::unexpected(cache.error());
   const auto entries = (*cache)->clear();
   if (!entries) return std::unexpected(entries.error());
-  json::object object = named(session);
-  object["deleted"] = *entries;
+  const json::object object = deleted(session, *entries);
   if (!(*cache)->exists()) return answer(session, object, none(session));
   return answer(
       session, object,

@@ -57,6 +57,18 @@ class Entries(CacheTest):
         self.refused("cache", "set", "k", "v", "--ttl", "0", mentions="--ttl")
         self.refused("cache", "set", "k", "v", "--ttl", "soon", mentions="--ttl")
 
+    def test_set_tells_what_it_stored(self):
+        name = self.size()["namespace"]
+        told = self.cache("set", "k", "hello", "--json").json()
+        self.assertEqual(told, {"namespace": name, "key": "k", "bytes": 5, "dry_run": False})
+        told = self.cache("set", "long", "-", "--json", stdin=b"x" * 3_000_000).json()
+        self.assertEqual(told, {"namespace": name, "key": "long", "bytes": 3_000_000,
+                                "dry_run": False})
+        told = self.cache("set", "other", "x", "--json", "--dry-run").json()
+        self.assertEqual(told, {"namespace": name, "key": "other", "dry_run": True})
+        self.assertEqual(self.size()["entries"], 2)
+        self.assertEqual(self.cache("set", "k", "hello").text, "")
+
     def test_delete(self):
         for i in range(10):
             self.cache("set", f"user:{i}", "v", "--tag", "even" if i % 2 == 0 else "odd")
