@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <utility>
 
 #include "store/limits.h"
+#include "store/sqlite/key_merge.h"
 #include "store/sqlite/schema.h"
 
 namespace sluice::store {
@@ -290,58 +289,6 @@ Result<bool> Listing::advance(Run& run, const Range& range) {
   return !range.ends_before(run.key);
 }
 
-// Keys of one page mostly begin alike, and comparing them in full would be a third of the merge's
-// time. So each key gets a rank, which is never greater for a lesser key: the eight bytes behind
-// what all runs' keys had in common when the page was begun. Only equal ranks are compared in full.
-class Listing::Ranking {
- public:
-  explicit Ranking(std::span<Run* const> runs) {
-    if (runs.empty()) return;
-    common_ = runs.front()->key;
-    for (const Run* run : runs) {
-      const auto differ = std::ranges::mismatch(common_, run->key);
-      common_.resize(static_cast<std::size_t>(differ.in1 - common_.begin()));
-    }
-  }
-
-  [[nodiscard]] std::uint64_t rank(std::string_view key) const {
-    const int compared = key.substr(0, common_.size()).compare(common_);
-    if (compared != 0) return compared < 0 ? 0 : UINT64_MAX;
-    std::uint64_t bytes = 0;
-    const std::string_view rest = key.substr(common_.size());
-    std::memcpy(&bytes, rest.data(), std::min(rest.size(), sizeof bytes));
-    return std::byteswap(bytes);  // big-endian: in the order of the bytes
-  }
-
- private:
-  std::string common_;
-};
-
-// A run in the heap of the merge, which has the least key first.
-struct Listing::Head {
-  std::uint64_t rank = 0;
-  Run* run = nullptr;
-  friend bool later(const Head& a, const Head& b) {
-    return a.rank != b.rank ? a.rank > b.rank : a.run->key > b.run->key;
-  }
-};
-
-// Puts a heap in order again whose first element has become greater. Unlike pop_heap and push_heap
-// it stops as soon as the order holds, which for a run that stays the least is at once.
-void Listing::sift_down(std::span<Head> heap) {
-  const Head head = heap.front();
-  std::size_t hole = 0;
-  for (;;) {
-    std::size_t child = 2 * hole + 1;
-    if (child >= heap.size()) break;
-    if (child + 1 < heap.size() && later(heap[child], heap[child + 1])) ++child;
-    if (!later(head, heap[child])) break;
-    heap[hole] = heap[child];
-    hole = child;
-  }
-  heap[hole] = head;
-}
-
 Result<> Listing::fill_by_runs(const Range& range, Filler& filler) {
   std::vector<Run*> entered;  // those that have rows left
   for (Run& run : runs_) {
@@ -355,13 +302,12 @@ Result<> Listing::fill_by_runs(const Range& range, Filler& filler) {
       run.passed = run.last;
     }
   }
-  const Ranking ranking(entered);
-  std::vector<Head> heap;
-  for (Run* run : entered) heap.push_back({ranking.rank(run->key), run});
-  const auto order = [](const Head& a, const Head& b) { return later(a, b); };
-  std::ranges::make_heap(heap, order);
-  while (!heap.empty()) {
-    Run& run = *heap.front().run;
+  std::vector<std::string_view> keys;
+  for (const Run* run : entered) keys.push_back(run->key);
+  KeyMerge merge(std::move(keys));
+  std::vector<bool> ended(entered.size());
+  while (!merge.empty()) {
+    Run& run = *entered[merge.least()];
     if (!filler.takes(run.rows)) {
       filler.set_more();
       break;
@@ -369,17 +315,17 @@ Result<> Listing::fill_by_runs(const Range& range, Filler& filler) {
     if (auto taken = filler.take(run.rows, run.key, value_); !taken) return taken;
     auto more = advance(run, range);
     if (!more) return std::unexpected(std::move(more.error()));
-    if (!*more) {
-      run.passed = run.last;
-      heap.front() = heap.back();
-      heap.pop_back();
-      std::ranges::make_heap(heap, order);
-    } else if (heap.size() > 1) {
-      heap.front().rank = ranking.rank(run.key);
-      sift_down(heap);
+    if (*more) {
+      merge.advance(run.key);
+    } else {
+      ended[merge.least()] = true;
+      merge.end();
     }
   }
-  for (const Head& head : heap) head.run->passed = head.run->rows.int64(kId) - 1;
+  for (std::size_t i = 0; i < entered.size(); ++i) {
+    Run& run = *entered[i];
+    run.passed = ended[i] ? run.last : run.rows.int64(kId) - 1;
+  }
   return {};
 }
 

@@ -56,8 +56,6 @@ class Listing {
     std::string_view key;  // of the row that `rows` stands on
   };
   class Filler;
-  class Ranking;
-  struct Head;
 
   static Result<Range> range_of(const ListRequest& request);
   static std::string hint_of(std::string_view cursor, const ListRequest& request);
@@ -70,7 +68,6 @@ class Listing {
   // is none.
   static Result<bool> enter(Run& run, const Range& range);
   static Result<bool> advance(Run& run, const Range& range);
-  static void sift_down(std::span<Head> heap);
   Result<> fill_by_runs(const Range& range, Filler& filler);
   Result<> fill_by_index(const Range& range, Filler& filler);
 
