@@ -193,7 +193,6 @@ void tell(const Session& session, const Result<Memo::Got>& got) {
 }
 
 // A cache that cannot be used keeps no command from running.
-// A cache that cannot be used keeps no command from running.
 int run_without(const Session& session, const Error& why, Runner& runner) {
   session.messages().warn(
       fmt::format("the cache cannot be used, and the command runs without it: {}", why.message));

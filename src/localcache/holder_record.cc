@@ -8,7 +8,7 @@
 #include <charconv>
 #include <csignal>
 
-#include "localcache/files.h"
+#include "localcache/process.h"
 
 namespace sluice::localcache {
 
@@ -18,20 +18,6 @@ std::string host_name() {
   std::array<char, 256> name{};
   if (::gethostname(name.data(), name.size() - 1) != 0) return "?";
   return name.data();
-}
-
-// When a process began, in ticks since the machine did; 0: there is no such process.
-std::uint64_t start_of(std::int64_t pid) {
-  const auto stat = read_file(fmt::format("/proc/{}/stat", pid), 4096);
-  if (!stat) return 0;
-  // proc(5): the 22nd field; the second one is a name in parentheses that may hold anything.
-  std::size_t at = stat->rfind(')');
-  for (int field = 2; field < 22 && at != std::string::npos; ++field) at = stat->find(' ', at + 1);
-  std::uint64_t start = 0;
-  if (at != std::string::npos) {
-    std::from_chars(stat->data() + at + 1, stat->data() + stat->size(), start);
-  }
-  return start;
 }
 
 }  // namespace
@@ -84,13 +70,17 @@ HolderRecord this_holder(std::string_view command) {
                      .host = host_name(),
                      .command = std::string(command),
                      .since = std::chrono::system_clock::now()},
-          .process_start = start_of(pid)};
+          .process_start = start_of_process(pid)};
+}
+
+bool ran_here(const HolderRecord& record) {
+  return record.holder.host == host_name();
 }
 
 bool is_dead(const HolderRecord& record) {
-  if (record.holder.host != host_name()) return false;
+  if (!ran_here(record)) return false;
   if (::kill(static_cast<pid_t>(record.holder.pid), 0) != 0 && errno == ESRCH) return true;
-  const std::uint64_t start = start_of(record.holder.pid);
+  const std::uint64_t start = start_of_process(record.holder.pid);
   return start != 0 && record.process_start != 0 && start != record.process_start;
 }
 

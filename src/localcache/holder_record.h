@@ -23,7 +23,9 @@ std::optional<HolderRecord> parse_holder(std::string_view bytes);
 
 // This process as a holder.
 HolderRecord this_holder(std::string_view command);
-// Its process ran on this machine, and is gone.
+// Its process ran on this machine.
+bool ran_here(const HolderRecord& record);
+// It did, and is gone.
 bool is_dead(const HolderRecord& record);
 
 }  // namespace sluice::localcache

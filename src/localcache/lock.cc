@@ -7,6 +7,7 @@
 #include "base/timestamp.h"
 #include "localcache/held_file.h"
 #include "localcache/open_cache.h"
+#include "localcache/process.h"
 #include "localcache/ticket.h"
 
 namespace sluice::localcache {
@@ -22,25 +23,38 @@ Lock::~Lock() = default;
 
 namespace {
 
+// `record`: what the holder has said of itself; `place`: where to look for it if it has said
+// nothing.
 std::unexpected<Error> too_late(std::string_view name, const LockOptions& options,
-                                const std::optional<HolderRecord>& record) {
+                                const std::optional<HolderRecord>& record, const LockPlace& place) {
   const auto waited = options.timeout.value_or(std::chrono::seconds(0));
   const std::string state = waited.count() > 0
                                 ? fmt::format("was not free within {}", format_duration(waited))
                                 : "is not free";
-  if (!record) {
-    return fail(ErrorCode::timeout, Retry::again, "the lock {} {}. Wait longer with --timeout.",
-                quoted(name), state);
+  const auto way_out = [](std::int64_t pid, bool is_here) {
+    if (!is_here || !is_stopped(pid)) return std::string(".");
+    return fmt::format(". It is stopped: let it go on with `kill -CONT {}`.", pid);
+  };
+  if (record) {
+    const LockHolder& holder = record->holder;
+    return fail(
+        ErrorCode::timeout, Retry::again,
+        "the lock {} {}: process {} on {} has held it since {} ({}). Wait longer with --timeout, "
+        "or end that process{}",
+        quoted(name), state, holder.pid, quoted(holder.host),
+        format_timestamp(
+            std::chrono::floor<std::chrono::seconds>(holder.since.time_since_epoch()).count()),
+        holder.command.empty() ? "it did not say what it does" : quoted(holder.command),
+        way_out(holder.pid, ran_here(*record)));
   }
-  const LockHolder& holder = record->holder;
-  return fail(
-      ErrorCode::timeout, Retry::again,
-      "the lock {} {}: process {} on {} has held it since {} ({}). Wait longer with --timeout, or "
-      "end that process.",
-      quoted(name), state, holder.pid, quoted(holder.host),
-      format_timestamp(
-          std::chrono::floor<std::chrono::seconds>(holder.since.time_since_epoch()).count()),
-      holder.command.empty() ? "it did not say what it does" : quoted(holder.command));
+  if (const auto pid = process_with_turn(place)) {
+    return fail(ErrorCode::timeout, Retry::again,
+                "the lock {} {}: it is the turn of process {} ({}). Wait longer with --timeout, or "
+                "end that process{}",
+                quoted(name), state, *pid, quoted(command_of_process(*pid)), way_out(*pid, true));
+  }
+  return fail(ErrorCode::timeout, Retry::again, "the lock {} {}. Wait longer with --timeout.",
+              quoted(name), state);
 }
 
 }  // namespace
@@ -73,7 +87,7 @@ Result<Lock> Lock::take(const Location& location, std::string_view name,
     auto ticket = Ticket::take(*place, options.mode, give_up);
     if (!ticket && ticket.error().code == ErrorCode::unsupported) break;
     if (!ticket && ticket.error().code == ErrorCode::timeout) {
-      return too_late(name, options, std::nullopt);
+      return too_late(name, options, std::nullopt, **place);
     }
     if (!ticket) return std::unexpected(ticket.error());
     const auto turn =
@@ -90,7 +104,7 @@ Result<Lock> Lock::take(const Location& location, std::string_view name,
       const Ticket back = std::move(*ticket);
     }
     if (options.wait == LockWait::kernel || !pause.sleep()) {
-      return too_late(name, options, holder);
+      return too_late(name, options, holder, **place);
     }
   }
 
@@ -100,7 +114,7 @@ Result<Lock> Lock::take(const Location& location, std::string_view name,
     auto held = HeldFile::make(*beside, options.command);
     if (!held) return std::unexpected(held.error());
     if (*held) return Lock(std::make_unique<State>(State{std::move(**held)}));
-    if (!pause.sleep()) return too_late(name, options, HeldFile::holder(**beside));
+    if (!pause.sleep()) return too_late(name, options, HeldFile::holder(**beside), **place);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "localcache/lock.h"
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -10,12 +11,16 @@
 #include "localcache/cache_test.h"
 #include "localcache/holder_record.h"
 #include "localcache/lock_place.h"
+#include "localcache/process.h"
 
 namespace sluice::localcache {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
 using Clock = std::chrono::steady_clock;
 
 // Numbers that processes share.
@@ -42,6 +47,15 @@ class LockTest : public CacheFixture, public testing::WithParamInterface<LockOpt
     options.mode = mode;
     options.command = std::move(command);
     return Lock::take(location_, "the lock", options);
+  }
+  // How many tickets were ever taken: the file says so.
+  [[nodiscard]] std::uint64_t tickets() const {
+    std::ifstream file(lock_path(location_, "the lock"), std::ios::binary);
+    char head[16] = {};
+    file.read(head, sizeof head);
+    std::uint64_t number = 0;
+    std::memcpy(&number, head + 8, 8);
+    return number;
   }
   // Waits for what other processes do; a minute is a hang.
   static bool becomes(const std::function<bool()>& done) {
@@ -237,15 +251,8 @@ TEST_F(LockTest, NobodyOvertakes) {
       // Those who share it may come in any order among themselves.
       return 0;
     }));
-    // The next one comes when this one is in the queue: the file says how many tickets there were.
-    ASSERT_TRUE(becomes([&] {
-      std::ifstream file(lock_path(location_, "the lock"), std::ios::binary);
-      char head[16] = {};
-      file.read(head, sizeof head);
-      std::uint64_t tickets = 0;
-      std::memcpy(&tickets, head + 8, 8);
-      return tickets == static_cast<std::uint64_t>(i) + 2;
-    }));
+    // The next one comes when this one is in the queue.
+    ASSERT_TRUE(becomes([&] { return tickets() == static_cast<std::uint64_t>(i) + 2; }));
   }
   EXPECT_EQ(shared_->turns, 0) << "the first of those who wait wants it alone";
   holder.reset();
@@ -255,6 +262,50 @@ TEST_F(LockTest, NobodyOvertakes) {
     EXPECT_GT(shared_->order[i], group) << i;
     EXPECT_LE(shared_->order[i], i % 3 == 0 ? group + 1 : group + 3) << i;
   }
+}
+
+// Ctrl-Z on a script that waits: when its turn comes it does not know, and can say nothing.
+TEST_F(LockTest, NamesAProcessThatWasStoppedBeforeItsTurn) {
+  std::optional<Lock> holder = std::move(*take());
+  const pid_t stopped = run_child([&] { return take() ? 0 : 1; });
+  ASSERT_TRUE(becomes([&] { return tickets() == 2; }));
+  kill(stopped, SIGSTOP);
+  ASSERT_TRUE(becomes([&] { return is_stopped(stopped); }));
+  // Behind one that holds it, the holder is named.
+  const auto behind = take(milliseconds(20));
+  ASSERT_FALSE(behind);
+  EXPECT_THAT(behind.error().message, HasSubstr(fmt::format("process {} on", getpid())));
+  EXPECT_THAT(behind.error().message, Not(HasSubstr("-CONT")));
+  holder.reset();
+  const auto late = take(milliseconds(20));
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, ErrorCode::timeout);
+  EXPECT_THAT(late.error().message, HasSubstr(fmt::format("the turn of process {} ", stopped)));
+  EXPECT_THAT(late.error().message, HasSubstr("localcache_test"));  // what it runs
+  EXPECT_THAT(late.error().message, HasSubstr(fmt::format("`kill -CONT {}`", stopped)));
+  kill(stopped, SIGCONT);
+  EXPECT_EQ(wait_for(stopped), 0);
+  EXPECT_TRUE(take(seconds(60)));
+}
+
+TEST_F(LockTest, SaysThatAHolderIsStopped) {
+  const pid_t stopped = run_child([&] {
+    const auto lock = take();
+    ++shared_->ready;
+    ::pause();
+    return 1;
+  });
+  ASSERT_TRUE(becomes([&] { return shared_->ready == 1; }));
+  kill(stopped, SIGSTOP);
+  ASSERT_TRUE(becomes([&] { return is_stopped(stopped); }));
+  const auto late = take(milliseconds(20));
+  ASSERT_FALSE(late);
+  EXPECT_THAT(late.error().message,
+              AllOf(HasSubstr(fmt::format("process {} on", stopped)), HasSubstr("a test"),
+                    HasSubstr(fmt::format("`kill -CONT {}`", stopped))));
+  kill(stopped, SIGKILL);
+  EXPECT_EQ(wait_for(stopped), 128 + SIGKILL);
+  EXPECT_TRUE(take(seconds(60)));
 }
 
 TEST_F(LockTest, WaitersThatAreKilledOrGiveUpAreSkipped) {

@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "localcache/process.h"
+
 namespace sluice::localcache {
 
 namespace {
@@ -287,6 +289,22 @@ Result<std::optional<LockHolder>> holder_of(const LockPlace& place) {
   if (!record) return std::unexpected(record.error());
   if (!*record) return std::nullopt;
   return (*record)->holder;
+}
+
+std::optional<pid_t> process_with_turn(const LockPlace& place) {
+  const Descriptor file = place.open(0);
+  if (!file) return std::nullopt;
+  // The first byte that is locked: the door, or the first ticket. The kernel names any lock that is
+  // in a range, so what lies before it is left to be looked at.
+  std::optional<std::int64_t> first;
+  std::int64_t length = 0;  // to the end
+  do {
+    const auto held = in_the_way(file.get(), F_WRLCK, kDoor, length);
+    if (!held || !*held) break;
+    first = length = (*held)->l_start;
+  } while (length > 0);
+  if (!first) return std::nullopt;
+  return find_lock_owner(file.get(), *first);
 }
 
 Result<> remove_unused_locks(const std::string& folder) {

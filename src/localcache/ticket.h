@@ -1,6 +1,8 @@
 // Ticket: a place in the queue of a lock.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -59,6 +61,11 @@ class Ticket {
 
 // Who holds the lock of this place.
 Result<std::optional<LockHolder>> holder_of(const LockPlace& place);
+
+// The process that all others of this place wait for, whether it has said who it is or not: one
+// that was stopped while it waited has its turn and does not know. Nothing if nobody is there, or
+// if the process is hidden from this one. Takes milliseconds.
+std::optional<pid_t> process_with_turn(const LockPlace& place);
 
 // Deletes the files of locks that nobody holds or waits for, in a folder of locks: holders that
 // were killed leave theirs. An error if the folder is none, but a symbolic link.
