@@ -1,6 +1,7 @@
 // sluice cache lock
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -80,12 +81,16 @@ int pidfd_open(std::uint64_t pid) {
 
 // Takes the lock in a process that stays behind, and returns when that has it.
 int hold_in_background(const Session& session, std::uint64_t pid) {
+  const pid_t caller = ::getpid();
   int answer[2];
   if (::pipe2(answer, O_CLOEXEC) != 0) return own_failure(session, system_error(errno, "pipe"));
   const pid_t child = ::fork();
   if (child < 0) return own_failure(session, system_error(errno, "start a process"));
   if (child == 0) {
     ::setsid();
+    // Nobody wants the lock any more when who asked for it is killed before it is there.
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != caller) std::_Exit(kOwnFailure);
     // Nothing of the caller's is kept open: it may wait for the end of what it gave us.
     constexpr int kAnswer = STDERR_FILENO + 1;
     ::dup2(answer[1], kAnswer);
@@ -96,8 +101,8 @@ int hold_in_background(const Session& session, std::uint64_t pid) {
     }
     const auto lock = take(session, held_for(pid));
     const int code = lock ? 0 : own_failure(session, lock.error());
-    static_cast<void>(!::write(kAnswer, &code, sizeof code));
-    if (!lock) std::_Exit(code);
+    ::prctl(PR_SET_PDEATHSIG, 0);
+    if (::write(kAnswer, &code, sizeof code) != sizeof code || !lock) std::_Exit(kOwnFailure);
     const int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
     for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
       ::dup2(nothing, standard);

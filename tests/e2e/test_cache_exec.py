@@ -1,4 +1,4 @@
-"""`sluice cache exec` and `sluice cache lock`: who runs, who waits, and what is told."""
+"""`sluice cache exec`: who runs, who waits, and what is told; Ctrl-C, also in `cache lock`."""
 
 import fcntl
 import os
@@ -13,59 +13,8 @@ import termios
 import time
 import unittest
 
-from harness import PATIENCE, SLUICE, USAGE, SluiceTest
-
-TIMED_OUT, OWN_FAILURE, CANNOT_RUN, NO_COMMAND = 124, 125, 126, 127
-
-
-class ProcessTest(SluiceTest):
-    def setUp(self):
-        super().setUp()
-        # Before the folder goes: what runs in the background may still write there.
-        self.addCleanup(self.wait_for, self.nobody_is_left, "the processes in the background")
-
-    def nobody_is_left(self):
-        mark = os.fsencode(f"XDG_CACHE_HOME={self.home}/cache")
-        for environment in pathlib.Path("/proc").glob("[0-9]*/environ"):
-            try:
-                if mark in environment.read_bytes():
-                    return False
-            except OSError:
-                pass  # it has ended, or is somebody else's
-        return True
-
-    def cache(self, *words, code=0, **more):
-        return self.sluice("cache", *words, code=code, **more)
-
-    def wait_for(self, condition, what):
-        """For what another process does and does not tell: looks until it is so."""
-        end = time.monotonic() + PATIENCE
-        while not condition():
-            self.assertLess(time.monotonic(), end, f"waited in vain for {what}")
-            time.sleep(0.005)
-
-    def lines(self, name):
-        path = self.folder / name
-        return path.read_text().splitlines() if path.exists() else []
-
-    @staticmethod
-    def open_gate(gate):
-        """Ends who reads there."""
-        os.close(os.open(gate, os.O_WRONLY))
-
-    def open_gate_for_survivors(self, gate):
-        """The same for those that whoever was killed may have left behind."""
-        def opened():
-            try:
-                os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
-            except OSError:
-                pass  # nobody reads there, or not yet
-            return self.nobody_is_left()
-        self.wait_for(opened, "those who were left behind")
-
-    def fifo(self, name):
-        os.mkfifo(self.folder / name)
-        return self.folder / name
+from cache_case import CANNOT_RUN, NO_COMMAND, OWN_FAILURE, ProcessTest
+from harness import PATIENCE, SLUICE, USAGE
 
 
 class Exec(ProcessTest):
@@ -499,85 +448,6 @@ class CtrlC(ProcessTest):
         self.wait_for(lambda: not os.path.exists(f"/proc/{self.lines('begins')[0]}"), "its end")
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(timeout=PATIENCE), 128 + 15)
-
-
-class Lock(ProcessTest):
-    def test_code_and_streams_are_the_commands(self):
-        done = self.cache("lock", "l", "--", "sh", "-c", "cat; echo err >&2; exit 7", code=7,
-                          stdin=b"in")
-        self.assertEqual((done.out, done.err), (b"in", b"err\n"))
-        self.cache("lock", "l", "--", "nosuch", code=NO_COMMAND)
-        self.cache("lock", "l", "--", "/etc/passwd", code=CANNOT_RUN)
-        self.cache("lock", "l", code=OWN_FAILURE)
-        self.cache("lock", "l", "--", "sh", "-c", "kill -TERM $$", code=128 + 15)
-        self.cache("lock", "any name / at all", "--", "true")
-
-    def test_one_at_a_time(self):
-        counter = self.file("counter", "0")
-        for wait in ("kernel", "exponential", "linear"):
-            contenders = [self.start("cache", "lock", "l", "--", "sh", "-c",
-                                     f"n=$(cat '{counter}'); sleep 0.02; echo $((n + 1)) > "
-                                     f"'{counter}'", env={"LOCK_BACKOFF_STRATEGY": wait})
-                          for _ in range(8)]
-            for contender in contenders:
-                self.assertEqual(contender.end().code, 0)
-        self.assertEqual(counter.read_text(), "24\n")
-        self.cache("lock", "l", "--", "true", code=OWN_FAILURE,
-                   env={"LOCK_BACKOFF_STRATEGY": "magic"})
-
-    def holding(self, *flags):
-        gate = self.fifo("gate")
-        holder = self.start("cache", "lock", "l", *flags, "--", "sh", "-c",
-                            f"echo ready; cat '{gate}' # guarded")
-        self.assertEqual(holder.process.stdout.readline(), b"ready\n")
-        return holder, gate
-
-    def test_a_timeout_names_the_holder(self):
-        holder, gate = self.holding()
-        late = self.cache("lock", "l", "--timeout", "50ms", "--", "echo", "in", code=TIMED_OUT)
-        self.assertEqual(late.out, b"")
-        self.assertIn(str(holder.process.pid), late.complaint)
-        self.assertIn("guarded", late.complaint)
-        self.cache("lock", "other", "--timeout", "50ms", "--", "true")
-        once = self.cache("lock", "l", "--timeout", "0s", "--", "true", code=TIMED_OUT)
-        self.assertIn(str(holder.process.pid), once.complaint)
-        self.cache("lock", "other", "--timeout", "0s", "--", "true")
-        self.assertIn("wait no longer", self.cache("lock", "--help").text)
-        gate.write_text("")
-        self.assertEqual(holder.end().code, 0)
-        self.cache("lock", "l", "--timeout", "50ms", "--", "true")
-
-    def test_shared(self):
-        holder, gate = self.holding("--shared")
-        self.cache("lock", "l", "--shared", "--timeout", "10s", "--", "true")
-        self.cache("lock", "l", "--timeout", "50ms", "--", "true", code=TIMED_OUT)
-        gate.write_text("")
-        holder.end()
-
-    def test_a_killed_holder_frees_the_next(self):
-        holder, gate = self.holding()
-        waiting = self.start("cache", "lock", "l", "--timeout", "60s", "--", "echo", "mine")
-        holder.send(signal.SIGKILL)
-        done = waiting.end()
-        self.assertEqual((done.code, done.out), (0, b"mine\n"))
-        self.open_gate_for_survivors(gate)
-        holder.end()
-
-    def test_held_in_the_background(self):
-        owner = subprocess.Popen(["sleep", "600"])
-        self.addCleanup(owner.wait)
-        self.addCleanup(owner.kill)
-        hold = ["lock", "l", "--hold-for", owner.pid]
-        self.cache(*hold)  # returns, though the holder stays: it keeps no stream open
-        self.cache("lock", "l", "--timeout", "50ms", "--", "true", code=TIMED_OUT)
-        self.cache("lock", "l", "--hold-for", os.getpid(), "--release", code=OWN_FAILURE)
-        self.cache(*hold, "--release")
-        self.cache("lock", "l", "--timeout", "60s", "--", "true")
-        self.cache(*hold)
-        owner.kill()
-        self.cache("lock", "l", "--timeout", "60s", "--", "true")
-        self.cache("lock", "l", "--release", code=OWN_FAILURE)
-        self.assertEqual(self.run_sluice("cache", "get").code, USAGE)
 
 
 if __name__ == "__main__":
