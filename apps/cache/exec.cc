@@ -150,21 +150,15 @@ void refresh_in_background(Session& session, const std::string& key) {
   std::_Exit(0);
 }
 
-// The stored result, if there is one that can be given out. As Memo::find, for a process that needs
-// nothing else.
+// The stored result, if there is one that can be given out.
 Result<std::optional<Memo::Found>> find(const Session& session, const std::string& key) {
-  auto entry =
-      localcache::Cache::get_once(session.location(), key, {}, session.options(Access::read));
+  std::optional<Memo::Found> found;
+  const auto look =
+      Memo::looking(memo_options(session).patience(), std::chrono::system_clock::now(), found);
+  const auto entry =
+      localcache::Cache::get_once(session.location(), key, look, session.options(Access::read));
   if (!entry) return std::unexpected(entry.error());
-  if (!*entry) return std::nullopt;
-  const auto bytes = (*entry)->value.rest();
-  if (!bytes) return std::unexpected(bytes.error());
-  auto result = localcache::decode_memo(*bytes);
-  if (!result) return std::nullopt;  // somebody stored something else there
-  const auto how = localcache::freshness(*result, std::chrono::system_clock::now(),
-                                         memo_options(session).patience());
-  if (how == localcache::Freshness::expired) return std::nullopt;
-  return Memo::Found{std::move(*result), how};
+  return found;
 }
 
 // How the command ended is what counts, whatever became of its result.
@@ -200,10 +194,13 @@ int run_without(const Session& session, const Error& why, Runner& runner) {
   return end_as(session, runner.end());
 }
 
-int compute(Session& session, const std::string& key, Runner& runner) {
+// `counted`: the look for the result has.
+int compute(Session& session, const std::string& key, bool counted, Runner& runner) {
   std::optional<Error> unusable;
   if (const auto cache = session.open(Access::write)) {
-    Memo memo(**cache, memo_options(session));
+    auto options = memo_options(session);
+    options.counts = !counted;
+    Memo memo(**cache, std::move(options));
     const auto got = memo.get(key, [&] { return runner.run(); });
     if (runner.ran()) {
       tell(session, got);
@@ -235,6 +232,7 @@ int run_exec(Session& session) {
     return code;
   }
   if (!key) return own_failure(session, key.error());
+  const bool counted = session.exists();  // else there is nothing yet to count in
   auto found = find(session, *key);
   // A damaged cache is said by what follows.
   if (found && *found) {
@@ -250,7 +248,7 @@ int run_exec(Session& session) {
     session.messages().warn(fmt::format("--key-file: there is no file {}", printable(file)));
   }
   Runner runner(session, true);
-  const int code = compute(session, *key, runner);
+  const int code = compute(session, *key, counted, runner);
   session.record(localcache::Timed::exec, std::chrono::steady_clock::now() - began);
   die_if_interrupted(session, runner.end());
   return code;

@@ -21,6 +21,15 @@ std::string milliseconds(std::chrono::nanoseconds time) {
 
 std::string table_text(const Session& session, const StatisticsView& view) {
   std::string out = fmt::format("namespace  {}\n", printable(session.location().name));
+  const auto counted = [&](localcache::Counter counter) {
+    return view.counters[static_cast<std::size_t>(counter)];
+  };
+  const std::uint64_t hits =
+      counted(localcache::Counter::hits) + counted(localcache::Counter::stale_hits);
+  if (const std::uint64_t uses = hits + counted(localcache::Counter::misses); uses > 0) {
+    out += fmt::format("hit rate   {:.1f} %\n",
+                       100 * static_cast<double>(hits) / static_cast<double>(uses));
+  }
   Table counters({{"COUNTER"}, {"TIMES", Table::Align::right}});
   for (std::size_t i = 0; i < view.counters.size(); ++i) {
     counters.add(

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/size.h"
 #include "localcache/change.h"
 #include "localcache/look_up.h"
 #include "localcache/open_cache.h"
@@ -128,7 +129,8 @@ Result<> store_or_refuse(OpenCache& open, std::string_view key, Result<Content> 
 }  // namespace
 
 Result<std::optional<Entry>> Cache::get(std::string_view key, const GetOptions& options) {
-  const Timer timer(*state_->open, Timed::get);
+  std::optional<Timer> timer;
+  if (options.counts) timer.emplace(*state_->open, Timed::get);
   if (auto checked = check_key(key); !checked) return std::unexpected(checked.error());
   return look_up(*state_->open, key, options);
 }
@@ -181,9 +183,9 @@ Result<> Cache::set_from(std::string_view key, const Pieces& next, const SetOpti
     return store_or_refuse(
         open, key,
         fail(ErrorCode::too_large,
-             "the value of {} has {} bytes, and the cache may have {} (a value 2 GiB). Raise "
-             "the limit with `sluice cache limit --max-size`.",
-             quoted(key), *size_hint, totals->limits.max_bytes),
+             "the value of {} has {}, and the cache may have {} in all (a value 2 GiB at most). "
+             "Raise the limit with `sluice cache limit --max-size`.",
+             quoted(key), format_bytes(*size_hint), format_bytes(totals->limits.max_bytes)),
         options);
   }
   std::string buffer;

@@ -108,7 +108,8 @@ struct Repaired {
 // other processes would not let it write in time.
 //
 // For one thread at a time; two threads open it twice. A program that is about to end may skip the
-// destructor (std::_Exit): it frees memory only.
+// destructor (std::_Exit): nothing is lost. After writes it folds SQLite's log in, which the next
+// one to open the cache has to read otherwise.
 class Cache {
  public:
   static Result<Cache> open(const Location& location, const OpenOptions& options = {});

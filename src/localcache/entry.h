@@ -29,16 +29,24 @@ inline constexpr Milliseconds kUnknownCost{100};
 
 struct SetOptions {
   std::optional<Milliseconds> ttl;  // none: it does not expire
-  // Names that `erase` can be given to delete many entries at once. Any bytes but NUL.
+  // Names by which `erase_all` deletes many entries at once. Any bytes but NUL.
   std::vector<std::string> tags;
   // What computing the value took: entries that cost more stay longer.
   Milliseconds cost = kUnknownCost;
 };
 
+// What an entry that was found is to who asks for it.
+enum class Use : std::uint8_t { hit, stale_hit, miss };
+
+class Value;
+
 struct GetOptions {
   bool stale_ok = false;                // also an entry that has expired and is still there
   std::optional<Milliseconds> max_age;  // not one that was set longer ago
   bool counts = true;                   // as a use, and in the statistics
+  // Reads the value that was found and says what it is to the caller, who does not get it again. A
+  // miss is as if there were none. Without it, the expiry says what an entry is.
+  std::function<Result<Use>(Value& value)> judge;
 };
 
 // What is known of an entry without its value.

@@ -42,9 +42,18 @@ Result<std::optional<Entry>> look_up(OpenCache& open, std::string_view key,
       return std::nullopt;
     }
     if (value) {
-      const bool stale = (*row)->stale(now);
+      Use use = (*row)->stale(now) ? Use::stale_hit : Use::hit;
+      if (options.judge) {
+        const auto judged = options.judge(*value);
+        if (!judged) return std::unexpected(open.explain(judged.error()));
+        use = *judged;
+      }
+      if (use == Use::miss) {
+        if (options.counts) open.count(Counter::misses);
+        return std::nullopt;
+      }
       if (options.counts && open.statistics != nullptr) {
-        open.statistics->add(stale ? Counter::stale_hits : Counter::hits);
+        open.statistics->add(use == Use::stale_hit ? Counter::stale_hits : Counter::hits);
         open.statistics->hit(static_cast<std::uint64_t>((*row)->id), hit_check(key),
                              from_milliseconds(now));
       }

@@ -216,37 +216,46 @@ Memo::Memo(Cache& cache, MemoOptions options) : cache_(cache), options_(std::mov
   options_.stale = std::clamp(options_.stale, Milliseconds(0), Milliseconds(kLatestTime));
 }
 
-Result<std::optional<Memo::Found>> Memo::find(std::string_view key) {
-  auto entry = cache_.get(key);
-  if (!entry) return std::unexpected(entry.error());
-  if (!*entry) return std::nullopt;
-  const auto bytes = (*entry)->value.rest();
-  if (!bytes) return std::unexpected(bytes.error());
-  auto result = decode_memo(*bytes);
-  if (!result) return std::nullopt;  // somebody stored something else there
-  const Freshness how = freshness(*result, cache_.now(), options_.patience());
-  if (how == Freshness::expired) return std::nullopt;
-  return Found{std::move(*result), how};
+GetOptions Memo::looking(const Patience& patience, TimePoint now, std::optional<Found>& found) {
+  return {.judge = [patience, now, &found](Value& value) -> Result<Use> {
+    const auto bytes = value.rest();
+    if (!bytes) return std::unexpected(bytes.error());
+    auto result = decode_memo(*bytes);
+    if (!result) return Use::miss;  // somebody stored something else there
+    const Freshness how = freshness(*result, now, patience);
+    if (how == Freshness::expired) return Use::miss;
+    found = Found{std::move(*result), how};
+    return how == Freshness::stale ? Use::stale_hit : Use::hit;
+  }};
 }
 
-std::optional<MemoResult> Memo::fresh(std::string_view key, std::optional<Error>& damaged) {
-  auto found = find(key);
-  if (!found) {
-    damaged = std::move(found.error());
+std::optional<MemoResult> Memo::fresh(std::string_view key, std::optional<Error>& damaged,
+                                      bool counts) {
+  std::optional<Found> found;
+  // What is stale by now is no use to who is about to compute it.
+  const Patience patience{.ttl = options_.ttl, .stale = Milliseconds(0)};
+  GetOptions look = looking(patience, cache_.now(), found);
+  look.counts = counts;
+  const auto entry = cache_.get(key, look);
+  if (!entry) {
+    damaged = entry.error();
     return std::nullopt;
   }
   damaged.reset();
-  if (!*found || (*found)->freshness != Freshness::fresh) return std::nullopt;
-  return std::move((*found)->result);
+  if (!found || found->freshness != Freshness::fresh) return std::nullopt;
+  return std::move(found->result);
 }
 
 Result<Memo::Got> Memo::get(std::string_view key, const Run& run) {
-  if ((options_.ttl + options_.stale).count() == 0) return run_and_store(key, run);
+  std::optional<Error> damaged;
+  if ((options_.ttl + options_.stale).count() == 0) {
+    if (options_.counts) static_cast<void>(fresh(key, damaged, true));
+    return run_and_store(key, run);
+  }
   const auto began = std::chrono::steady_clock::now();
   LockOptions how{.wait = options_.lock_wait,
                   .timeout = std::chrono::milliseconds(0),
                   .command = options_.command};
-  std::optional<Error> damaged;
   const auto with_damage = [&](Result<Got> got) {
     if (!damaged) return got;
     // What was not replaced would be found again.
@@ -260,7 +269,8 @@ Result<Memo::Got> Memo::get(std::string_view key, const Run& run) {
   // result then, in the queue of those who might become the runner.
   enum class Attempt : std::uint8_t { at_once, beside, in_turn };
   for (const Attempt attempt : {Attempt::at_once, Attempt::beside, Attempt::in_turn}) {
-    if (auto result = fresh(key, damaged)) return Got{.result = std::move(*result)};
+    const bool counts = options_.counts && attempt == Attempt::at_once;
+    if (auto result = fresh(key, damaged, counts)) return Got{.result = std::move(*result)};
     how.mode = attempt == Attempt::beside ? LockMode::shared : LockMode::exclusive;
     if (attempt != Attempt::at_once) {
       const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -283,7 +293,7 @@ Result<Memo::Got> Memo::get(std::string_view key, const Run& run) {
       return std::unexpected(taken.error());
     }
     // Somebody may have finished between the look and the lock.
-    if (auto result = fresh(key, damaged)) return Got{.result = std::move(*result)};
+    if (auto result = fresh(key, damaged, false)) return Got{.result = std::move(*result)};
     if (mark && mark->is_set()) {
       lock.reset();
       return with_damage(run_and_store(key, run));
@@ -303,7 +313,7 @@ Result<std::optional<Memo::Got>> Memo::refresh(std::string_view key, const Run& 
     return std::unexpected(lock.error());
   }
   std::optional<Error> damaged;
-  if (fresh(key, damaged)) return std::nullopt;
+  if (fresh(key, damaged, false)) return std::nullopt;
   auto got = run_alone(key, run);
   if (!got) return std::unexpected(got.error());
   got->damaged = std::move(damaged);

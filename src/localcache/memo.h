@@ -69,6 +69,9 @@ struct MemoOptions {
   std::optional<std::chrono::milliseconds> wait;
   LockWait lock_wait = LockWait::kernel;
   std::string command;  // for those who wait, and for those who list what is stored
+  // Whether `get` counts as a use, a hit or a miss. Not when a look by `looking` has done so
+  // before.
+  bool counts = true;
 
   [[nodiscard]] Patience patience() const { return {.ttl = ttl, .stale = stale}; }
 };
@@ -78,9 +81,10 @@ struct MemoOptions {
 // who wait becomes the runner at once. When it ends without a result that may be stored, those who
 // wait run side by side: one after another they would wait in vain for each other.
 //
-//   auto found = memo.find(key);                  // fresh or stale: give it out
+//   std::optional<Memo::Found> found;
+//   cache.get(key, Memo::looking(patience, now, found));  // fresh or stale: give it out
 //   if (stale) start a process that calls refresh
-//   else auto result = memo.get(key, run);        // waits, or runs
+//   else auto result = memo.get(key, run);                // waits, or runs
 class Memo {
  public:
   // Runs the command. Called at most once a call of `get` or `refresh`. `interrupted` or `deadline`
@@ -94,8 +98,9 @@ class Memo {
     MemoResult result;
     Freshness freshness = Freshness::fresh;  // never expired
   };
-  // What is stored, unless it has expired. Waits for nobody.
-  Result<std::optional<Found>> find(std::string_view key);
+  // How Cache::get and get_once look for a stored result: one that can be given out at `now` is put
+  // into `found`, which must outlive the look; anything else is a miss. Waits for nobody.
+  static GetOptions looking(const Patience& patience, TimePoint now, std::optional<Found>& found);
 
   struct Got {
     MemoResult result;
@@ -116,8 +121,8 @@ class Memo {
   Result<std::optional<Got>> refresh(std::string_view key, const Run& run);
 
  private:
-  [[nodiscard]] std::optional<MemoResult> fresh(std::string_view key,
-                                                std::optional<Error>& damaged);
+  [[nodiscard]] std::optional<MemoResult> fresh(std::string_view key, std::optional<Error>& damaged,
+                                                bool counts);
   // While the lock is held.
   Result<Got> run_alone(std::string_view key, const Run& run);
   Result<Got> run_and_store(std::string_view key, const Run& run);

@@ -4,11 +4,13 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <thread>
 
 #include "localcache/cache_test.h"
+#include "localcache/statistics.h"
 
 namespace sluice::localcache {
 namespace {
@@ -34,6 +36,13 @@ class MemoTest : public CacheFixture {
                         .errors = std::string("errors\0", 7),
                         .took = milliseconds(20)};
     };
+  }
+  // As a process does that needs nothing else.
+  static Result<std::optional<Memo::Found>> find(Cache& cache, const MemoOptions& options = {}) {
+    std::optional<Memo::Found> found;
+    const auto entry = cache.get("k", Memo::looking(options.patience(), cache.now(), found));
+    if (!entry) return std::unexpected(entry.error());
+    return found;
   }
   std::atomic<int>* runs_;
   std::atomic<int>* started_;
@@ -125,8 +134,9 @@ TEST_F(MemoTest, FreshStaleExpired) {
 
 TEST_F(MemoTest, RunsOnceWhileFresh) {
   Cache cache = open();
-  Memo memo(cache, {.ttl = minutes(1), .stale = minutes(10)});
-  EXPECT_FALSE(memo.find("k")->has_value());
+  const MemoOptions options{.ttl = minutes(1), .stale = minutes(10)};
+  Memo memo(cache, options);
+  EXPECT_FALSE(find(cache, options)->has_value());
   auto got = memo.get("k", run(3));
   ASSERT_TRUE(got);
   EXPECT_TRUE(got->ran);
@@ -136,16 +146,52 @@ TEST_F(MemoTest, RunsOnceWhileFresh) {
   EXPECT_EQ(got->result.output, "output 1");
   EXPECT_EQ(got->result.errors, std::string("errors\0", 7));
   now_ += minutes(2);
-  const auto stale = memo.find("k");
+  const auto stale = find(cache, options);
   ASSERT_TRUE(*stale);
   EXPECT_EQ((*stale)->freshness, Freshness::stale);
   const auto refreshed = memo.refresh("k", run());
   ASSERT_TRUE(refreshed && *refreshed);
   EXPECT_FALSE(memo.refresh("k", run())->has_value()) << "it is fresh by now";
-  EXPECT_EQ((*memo.find("k"))->result.output, "output 2");
+  EXPECT_EQ((*find(cache, options))->result.output, "output 2");
   now_ += minutes(12);
-  EXPECT_FALSE(memo.find("k")->has_value());
+  EXPECT_FALSE(find(cache, options)->has_value());
   EXPECT_EQ(*runs_, 2);
+}
+
+// However often it is looked at meanwhile, who asks once has hit or missed once.
+TEST_F(MemoTest, EachUseCountsOnce) {
+  Cache cache = open();
+  MemoOptions options{.ttl = minutes(1), .stale = minutes(10), .discard_failures = true};
+  const auto counted = [&] {
+    const auto& counters = cache.statistics()->view().counters;
+    return std::array{counters[static_cast<std::size_t>(Counter::hits)],
+                      counters[static_cast<std::size_t>(Counter::stale_hits)],
+                      counters[static_cast<std::size_t>(Counter::misses)]};
+  };
+  using Counted = std::array<std::uint64_t, 3>;
+  Memo memo(cache, options);
+  EXPECT_TRUE(memo.get("k", run())->ran);
+  EXPECT_EQ(counted(), (Counted{0, 0, 1}));
+  EXPECT_FALSE(memo.get("k", run())->ran);
+  EXPECT_EQ(counted(), (Counted{1, 0, 1}));
+  EXPECT_TRUE(memo.get("fails", run(1))->ran);
+  EXPECT_TRUE(memo.get("fails", run(1))->ran);
+  EXPECT_EQ(counted(), (Counted{1, 0, 3}));
+  // Looked for, and then computed.
+  options.counts = false;
+  Memo again(cache, options);
+  now_ += minutes(2);
+  EXPECT_TRUE(*find(cache, options));
+  EXPECT_TRUE(again.refresh("k", run())->has_value());
+  EXPECT_EQ(counted(), (Counted{1, 1, 3}));
+  now_ += hours(1);
+  EXPECT_FALSE(*find(cache, options));
+  EXPECT_TRUE(again.get("k", run())->ran);
+  EXPECT_EQ(counted(), (Counted{1, 1, 4}));
+  // One that takes no stored result has missed it.
+  options = {.ttl = milliseconds(0)};
+  EXPECT_TRUE(Memo(cache, options).get("k", run())->ran);
+  EXPECT_EQ(counted(), (Counted{1, 1, 5}));
 }
 
 TEST_F(MemoTest, FailuresAreStoredUnlessDiscarded) {
@@ -183,12 +229,12 @@ TEST_F(MemoTest, ADamagedResultIsReplacedOrDeleted) {
     ASSERT_TRUE(memo.get("k", large(0)));
     std::filesystem::remove_all(location_.values());
     std::filesystem::create_directory(location_.values());
-    ASSERT_FALSE(memo.find("k"));
+    ASSERT_FALSE(find(cache));
     const auto got = memo.get("k", large(exit_code));
     ASSERT_TRUE(got && got->damaged);
     EXPECT_EQ(got->damaged->code, ErrorCode::corrupt);
     EXPECT_EQ(got->stored, exit_code == 0);
-    const auto found = memo.find("k");
+    const auto found = find(cache);
     ASSERT_TRUE(found);
     EXPECT_EQ(found->has_value(), exit_code == 0);
   }
