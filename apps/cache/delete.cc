@@ -40,7 +40,13 @@ Result<Wanted> wanted(Session& session) {
         "name the keys to delete, or a selection: --tag, --pattern or --prefix. `sluice cache "
         "clear` deletes everything.");
   }
-  if (!selects) return Wanted{.keys = {keys.begin(), keys.end()}, .selectors = {}};
+  if (!selects) {
+    Wanted out{.keys = {keys.begin(), keys.end()}, .selectors = {}};
+    std::ranges::sort(out.keys);
+    const auto again = std::ranges::unique(out.keys);
+    out.keys.erase(again.begin(), again.end());
+    return out;
+  }
   for (const auto& [flag, text] :
        {std::pair("--prefix", prefix), std::pair("--pattern", pattern)}) {
     if (!text || !text->empty()) continue;
@@ -64,7 +70,7 @@ Result<Wanted> wanted(Session& session) {
   return out;
 }
 
-// How many entries would go. An entry with two of the tags counts twice.
+// How many entries would go.
 Result<std::uint64_t> count(Cache& cache, const Wanted& wanted) {
   std::uint64_t entries = 0;
   for (const std::string& key : wanted.keys) {
@@ -76,9 +82,14 @@ Result<std::uint64_t> count(Cache& cache, const Wanted& wanted) {
                                    });
     if (!listed) return std::unexpected(listed.error());
   }
-  for (const Selector& selector : wanted.selectors) {
-    const auto listed = cache.list(selector, [&](const localcache::EntryInfo&) {
-      ++entries;
+  for (auto selector = wanted.selectors.begin(); selector != wanted.selectors.end(); ++selector) {
+    // The selectors differ in their tags: an entry with two of them counts with the first.
+    const auto counted = [&](const std::string& tag) {
+      return std::any_of(wanted.selectors.begin(), selector,
+                         [&](const Selector& before) { return before.tag == tag; });
+    };
+    const auto listed = cache.list(*selector, [&](const localcache::EntryInfo& info) {
+      if (std::ranges::none_of(info.tags, counted)) ++entries;
       return true;
     });
     if (!listed) return std::unexpected(listed.error());

@@ -20,11 +20,13 @@ Result<std::string> checked(std::string name, std::string_view source) {
 
 }  // namespace
 
-Result<std::string> cache_namespace(const Invocation& invocation, const Getenv& environment) {
+Result<std::string> cache_namespace(const Invocation& invocation, const Getenv& environment,
+                                    bool for_group) {
   if (auto name = invocation.value("ns")) {
     const bool flag = invocation.origin("ns") == Origin::flag;
     return checked(std::move(*name), flag ? "--ns" : "SLUICE_NS");
   }
+  if (for_group) return std::string(localcache::kSharedNamespace);
   if (auto name = environment("FLOWFORGE_DEVELOPER"); name && !name->empty()) {
     return checked(std::move(*name), "FLOWFORGE_DEVELOPER");
   }

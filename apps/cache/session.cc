@@ -54,7 +54,7 @@ Result<Session> Session::begin(const Invocation& invocation, const Getenv& envir
     if (!root) return std::unexpected(root.error());
     session.location_.root = std::move(*root);
   }
-  auto name = cache_namespace(invocation, environment);
+  auto name = cache_namespace(invocation, environment, session.location_.for_group);
   if (!name) return std::unexpected(name.error());
   session.location_.name = std::move(*name);
 

@@ -78,6 +78,12 @@ class Entries(CacheTest):
         self.cache("delete", "--prefix", "user:3")
         would = self.cache("delete", "--pattern", "[57]$", "--dry-run", "--json").json()
         self.assertEqual((would["deleted"], would["would_delete"]), (0, 2))
+        # What is counted before is what goes, also where it is named twice.
+        self.cache("set", "both", "v", "--tag", "a", "--tag", "b")
+        for words in (("--tag", "a", "--tag", "b"), ("both", "both")):
+            would = self.cache("delete", *words, "--dry-run", "--json").json()
+            self.assertEqual(would["would_delete"], 1)
+        self.cache("delete", "--tag", "a", "--tag", "b", "--max-delete", "1")
         self.cache("delete", "--pattern", "[57]$", "--max-delete", "1", code=FAILED)
         self.assertEqual(self.size()["entries"], 3)
         self.cache("delete", "--pattern", "[57]$", "--max-delete", "2")
@@ -296,6 +302,10 @@ class Identity(CacheTest):
         self.assertEqual(stat.S_IMODE((group / "team").stat().st_mode), 0o2770)
         self.assertEqual(stat.S_IMODE((group / "team/cache.db").stat().st_mode), 0o660)
         self.assertEqual(self.cache("get", "k", "--dir", group, "--ns", "team").out, b"v")
+        # Whoever names nothing there has the same as all others.
+        for developer in ("ada", "grace"):
+            self.cache("set", developer, "v", "--dir", group, env={"FLOWFORGE_DEVELOPER": developer})
+        self.assertEqual(self.cache("list", "--dir", group, "--ns", "shared").lines(), ["ada", "grace"])
         self.cache("set", "k", "v", "--ns", "shared")
         self.assertEqual(self.cache("list", "--namespaces").lines(), ["default", "shared"])
 
