@@ -8,14 +8,13 @@
 
 namespace sluice::cache_cli {
 
-std::string size_json(std::string_view name, const localcache::Size& size) {
+std::string size_json(std::string_view name, const localcache::Size& size, bool dry_run) {
   std::string out = "{";
   append_json_field(out, "namespace", name);
-  return out +
-         fmt::format(R"(,"entries":{},"bytes":{},"disk_bytes":{},"max_bytes":{},"max_entries":{}}})"
-                     "\n",
+  out += fmt::format(R"(,"entries":{},"bytes":{},"disk_bytes":{},"max_bytes":{},"max_entries":{})",
                      size.entries, size.bytes, size.disk_bytes, size.limits.max_bytes,
                      size.limits.max_entries);
+  return out + (dry_run ? ",\"dry_run\":true}\n" : "}\n");
 }
 
 std::string size_table(std::string_view name, const localcache::Size& size) {

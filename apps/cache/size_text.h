@@ -9,8 +9,9 @@
 
 namespace sluice::cache_cli {
 
-// {"namespace","entries","bytes","disk_bytes","max_bytes","max_entries"} and a line end.
-std::string size_json(std::string_view name, const localcache::Size& size);
+// {"namespace","entries","bytes","disk_bytes","max_bytes","max_entries"} and a line end; of a dry
+// run with "dry_run":true.
+std::string size_json(std::string_view name, const localcache::Size& size, bool dry_run = false);
 // A line each, for people. Shown by `cache size` and `cache limit`.
 std::string size_table(std::string_view name, const localcache::Size& size);
 

@@ -179,7 +179,9 @@ Result<bool> JsonFormat::append(cache_cli::Spool& out, const BatchOperation& ope
   };
   if (!failed) {
     std::string text = begin + R"("ok":true)";
-    if (operation.kind != Operation::Kind::set) {
+    if (dry_run_ && operation.kind != Operation::Kind::get) {
+      text += R"(,"dry_run":true)";
+    } else if (operation.kind != Operation::Kind::set) {
       text += fmt::format(R"(,"found":{})", answer.found);
     }
     if (answer.entry) text += ',';

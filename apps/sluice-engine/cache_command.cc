@@ -23,7 +23,7 @@ int run_cache_batch(Context&, Session& session) {
     cache_cli::NulFormat format(STDIN_FILENO);
     return cache_cli::run_batch(session, format);
   }
-  JsonFormat format(STDIN_FILENO, session.spool_folders());
+  JsonFormat format(STDIN_FILENO, session.spool_folders(), session.dry_run());
   return cache_cli::run_batch(session, format);
 }
 

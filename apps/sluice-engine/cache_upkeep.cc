@@ -98,9 +98,9 @@ Result<> limit(Session& session) {
     session.messages().say(
         fmt::format("{} went, to hold the limit", entries_text(before->entries - after->entries)));
   }
-  return cache_cli::write_output(session.json()
-                                     ? cache_cli::size_json(session.location().name, *after)
-                                     : cache_cli::size_table(session.location().name, *after));
+  return cache_cli::write_output(
+      session.json() ? cache_cli::size_json(session.location().name, *after, session.dry_run())
+                     : cache_cli::size_table(session.location().name, *after));
 }
 
 Result<> gc(Session& session) {
@@ -167,7 +167,8 @@ Result<bool> verify(Session& session) {
     lines += text + "\n";
   }
   const std::uint64_t damage = verified->problem_count - orphans;
-  json::object object = named(session);
+  // Of `repair --dry-run`, which finds what this finds.
+  json::object object = session.dry_run() ? changed(session) : named(session);
   object["entries"] = verified->entries;
   object["bytes"] = verified->bytes;
   object["intact"] = damage == 0;
@@ -246,9 +247,11 @@ Result<> clear(Context& context, Session& session) {
                                 entries_text(size->entries), where));
     }
     if (!(*cache)->exists()) return answer(session, deleted(session, 0), none(session));
-    const auto sure = session.engine().confirm(
-        fmt::format("Delete {} from the cache namespace {}?", entries_text(size->entries), where));
-    if (!sure) return sure;
+    if (size->entries > 0) {
+      const auto sure = session.engine().confirm(fmt::format(
+          "Delete {} from the cache namespace {}?", entries_text(size->entries), where));
+      if (!sure) return sure;
+    }
   }
   const auto cache = session.open(Access::change);
   if (!cache) return std::unexpected(cache.error());

@@ -8,12 +8,13 @@
 
 namespace sluice::table {
 
-// The flags of every command, with another --timeout.
+// The flags of every command, with another --timeout, and nothing that could be resumed.
 template <std::size_t count>
 consteval std::array<Flag, count> with_timeout(const Flag (&flags)[count], const Flag& timeout) {
   std::array<Flag, count> changed = std::to_array(flags);
   for (Flag& flag : changed) {
     if (flag.name == "timeout") flag = timeout;
+    if (flag.name == "deadline") flag.help = "end the whole run after this time, with exit code 6";
   }
   return changed;
 }
@@ -38,8 +39,8 @@ inline constexpr Flag cache_place[] = {
     {.name = "ns",
      .value = "NAME",
      .kind = text,
-     .help = "the cache's namespace (default: FLOWFORGE_DEVELOPER, git's user.email, or default); "
-             "shared is for all namespaces of one user"},
+     .help = "the cache's namespace (default: FLOWFORGE_DEVELOPER, git's user.email, or default; "
+             "with --dir: shared)"},
     {.name = "dir",
      .value = "PATH",
      .kind = file,

@@ -80,8 +80,8 @@ Result<> check_value(const Flag& flag, std::string_view text, std::string_view s
       if (const auto size = parse_size(text); !size) {
         return refuse(size.error());
       } else if (*size < flag.least) {
-        return fail(ErrorCode::invalid_argument, "{} must be at least {} bytes, not {}.", source,
-                    flag.least, *size);
+        return fail(ErrorCode::invalid_argument, "{} must be at least {}, not {}.", source,
+                    format_count(flag.least, "byte"), *size);
       }
       return {};
     case ValueKind::ttl:

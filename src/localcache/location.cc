@@ -120,7 +120,9 @@ Result<> make_folders(const Location& location) {
   }
   if (auto checked = check_namespace(location.name); !checked) return checked;
   if (auto made = make_parents(location.root, location.for_group); !made) {
-    made.error().message += " Name another folder with --dir or XDG_CACHE_HOME.";
+    std::string& message = made.error().message;
+    if (!message.ends_with('.')) message += '.';
+    message += " Name another folder with --dir or XDG_CACHE_HOME.";
     return made;
   }
   const std::string folder = location.folder();

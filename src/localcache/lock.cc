@@ -118,15 +118,18 @@ Result<Lock> Lock::take(const Location& location, std::string_view name,
   }
 }
 
-Result<std::optional<LockHolder>> lock_holder(const Location& location, std::string_view name) {
+Result<std::optional<LockHolder>> lock_holder(
+    const Location& location, std::string_view name,
+    const std::function<bool(const LockHolder&)>& wanted) {
   const auto place = lock_place(location, name);
   if (!place && place.error().code == ErrorCode::not_found) return std::nullopt;
   if (!place) return std::unexpected(place.error());
-  auto holder = holder_of(**place);
+  auto holder = holder_of(**place, wanted);
   if (!holder || *holder) return holder;
   const auto beside = (*place)->beside(".held");
   if (!beside) return std::unexpected(beside.error());
-  if (const auto record = HeldFile::holder(**beside); record && !is_dead(*record)) {
+  if (const auto record = HeldFile::holder(**beside);
+      record && !is_dead(*record) && (!wanted || wanted(record->holder))) {
     return record->holder;
   }
   return std::nullopt;

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -73,6 +74,9 @@ class Lock {
 };
 
 // Who holds the lock at this moment; nothing if it is free, or if its holder has not said so yet.
-Result<std::optional<LockHolder>> lock_holder(const Location& location, std::string_view name);
+// Of several that share it, one; with `wanted`, one that this is true of.
+Result<std::optional<LockHolder>> lock_holder(
+    const Location& location, std::string_view name,
+    const std::function<bool(const LockHolder&)>& wanted = nullptr);
 
 }  // namespace sluice::localcache

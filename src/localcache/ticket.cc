@@ -123,8 +123,10 @@ Result<> write_slot(int file, const std::string& path, std::uint64_t ticket,
   return write_all_at(file, path, bytes, slot_of(ticket));
 }
 
-// One of those who have a ticket below `end` and said who they are: only holders do.
-Result<std::optional<HolderRecord>> find_holder(int file, std::uint64_t end) {
+// One of those who have a ticket below `end` and said who they are: only holders do. With `wanted`,
+// one that this is true of.
+Result<std::optional<HolderRecord>> find_holder(
+    int file, std::uint64_t end, const std::function<bool(const LockHolder&)>& wanted = nullptr) {
   // A bound for a lock that changes hands all the time.
   constexpr int kMostLooks = 1000;
   // The kernel names any lock that is in a range, so both sides of it are left to be looked at.
@@ -142,7 +144,7 @@ Result<std::optional<HolderRecord>> find_holder(int file, std::uint64_t end) {
     // Somebody whose wait is over has all tickets before its own for a moment.
     if ((*held)->l_len == 1) {
       auto record = read_slot(file, ticket);
-      if (record && !is_dead(*record)) return record;
+      if (record && !is_dead(*record) && (!wanted || wanted(record->holder))) return record;
     }
     ranges.emplace_back(ticket + 1, to);
     ranges.emplace_back(from, ticket);
@@ -279,13 +281,14 @@ void Ticket::give_back() {
   remove_if_unused(place_->folder.get(), place_->name);
 }
 
-Result<std::optional<LockHolder>> holder_of(const LockPlace& place) {
+Result<std::optional<LockHolder>> holder_of(const LockPlace& place,
+                                            const std::function<bool(const LockHolder&)>& wanted) {
   const Descriptor file = place.open(0);
   if (!file) {
     if (errno == ENOENT) return std::nullopt;
     return std::unexpected(system_error(errno, fmt::format("open {}", place.path)));
   }
-  const auto record = find_holder(file.get(), kMostTickets);
+  const auto record = find_holder(file.get(), kMostTickets, wanted);
   if (!record) return std::unexpected(record.error());
   if (!*record) return std::nullopt;
   return (*record)->holder;

@@ -176,7 +176,10 @@ class Batch(CacheTest):
     def test_dry_run_changes_nothing(self):
         self.cache("set", "k", "v")
         text = '{"op":"set","key":"x","value":"1"}\n{"op":"delete","key":"k"}\n'
-        self.cache("batch", "--dry-run", stdin=text)
+        answers = [json.loads(line) for line in
+                   self.cache("batch", "--dry-run", stdin=text).lines()]
+        self.assertEqual(answers, [{"op": "set", "key": "x", "ok": True, "dry_run": True},
+                                   {"op": "delete", "key": "k", "ok": True, "dry_run": True}])
         self.cache("batch", "-n", "-0", stdin=b"set\0x\0y\0")
         self.cache("set", "x", "y", "--dry-run")
         self.cache("clear", "--dry-run")

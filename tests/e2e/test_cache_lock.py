@@ -80,6 +80,12 @@ class Lock(ProcessTest):
         self.cache("lock", "l", "--timeout", "50ms", "--", "true", code=TIMED_OUT)
         self.cache("lock", "l", "--hold-for", os.getpid(), "--release", code=OWN_FAILURE)
         self.cache(*hold, "--release")
+        # Each of those who share it is found among the others.
+        for pid in (os.getpid(), owner.pid):
+            self.cache("lock", "l", "--shared", "--hold-for", pid)
+        for pid in (owner.pid, os.getpid()):
+            self.cache("lock", "l", "--hold-for", pid, "--release")
+            self.cache("lock", "l", "--hold-for", pid, "--release", code=OWN_FAILURE)
         self.cache("lock", "l", "--timeout", "60s", "--", "true")
         self.cache(*hold)
         owner.kill()

@@ -38,6 +38,8 @@ class Sizes(CacheTest):
             self.assertLessEqual(size["bytes"], 10_000)
             self.assertLessEqual(size["entries"], 5)
         self.assertEqual(self.cache("limit", "--json").json()["max_entries"], 5)
+        would = self.cache("limit", "--max-entries", "1", "--json", "--dry-run").json()
+        self.assertEqual((would["max_entries"], would["dry_run"]), (5, True))
         self.refused("cache", "set", "big", "x" * 20_000, code=FAILED, mentions="limit")
         self.cache("limit", "--max-size", "2kB")
         self.assertEqual(self.size()["entries"], 1)
@@ -61,6 +63,21 @@ class Sizes(CacheTest):
         shown = self.on_terminal("cache", "clear", answers=[(b"Delete 1 entry", b"y\n")])
         self.assertEqual((shown.code, self.size()["entries"]), (DONE, 0))
         self.assertEqual(self.cache("repair", "--json").json()["kept"], 0)
+
+    def test_an_exec_counts_once(self):
+        def counted():
+            counters = self.cache("stats", "--json").json()["counters"]
+            return counters["hits"], counters["stale_hits"], counters["misses"]
+        command = ("exec", "--ttl", "1h", "--", "echo", "x")
+        self.cache(*command)
+        self.assertEqual(counted(), (0, 0, 1))
+        self.cache(*command)
+        self.assertEqual(counted(), (1, 0, 1))
+        for _ in range(3):
+            self.cache("exec", "--discard-failures", "--", "false", code=1)
+        self.cache("exec", "--ttl", "0", "--", "echo", "x")
+        self.assertEqual(counted(), (1, 0, 5))
+        self.assertIn("hit rate   16.7 %", self.cache("stats").text)
 
     def test_statistics(self):
         self.cache("set", "k", "v")
