@@ -91,7 +91,8 @@ bool Session::exists() const {
   const auto is_there = [](const std::string& file) {
     return ::access(file.c_str(), F_OK) == 0 || errno != ENOENT;
   };
-  return is_there(location_.database()) || is_there(location_.repaired_database());
+  return is_there(location_.database()) || is_there(location_.database() + "-wal") ||
+         is_there(location_.repaired_database());
 }
 
 Result<localcache::Cache*> Session::open(localcache::Access access) {

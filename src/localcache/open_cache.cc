@@ -121,6 +121,14 @@ Result<> check_is_file(const std::string& path) {
   return fail(ErrorCode::io, "{} is not a regular file, and is left alone. Remove it.", path);
 }
 
+bool lost_all_but_its_log(const std::string& database) {
+  // The log is looked at first: who makes a database writes its first page before there is a log.
+  if (!has_log(database)) return false;
+  struct stat status{};
+  if (::stat(database.c_str(), &status) != 0) return errno == ENOENT;
+  return status.st_size == 0;
+}
+
 std::string without_advice(std::string message) {
   for (const std::string_view advice : {" Restore it from", " Name another file"}) {
     message.resize(std::min(message.rfind(advice), message.size()));
@@ -176,7 +184,7 @@ Result<std::unique_ptr<OpenCache>> open_cache(const Location& location,
     return fail(ErrorCode::invalid_argument, "a cache of 0 bytes holds nothing. Name a size.");
   }
   const bool writes = options.access != Access::read;
-  const bool is_there = exists(location.database());
+  const bool is_there = exists(location.database()) || has_log(location.database());
   auto open = std::make_unique<OpenCache>();
   open->location = location;
   open->options = options;
@@ -195,6 +203,12 @@ Result<std::unique_ptr<OpenCache>> open_cache(const Location& location,
     return std::unexpected(open->explain(
         {ErrorCode::corrupt, Retry::fatal, std::nullopt,
          fmt::format("a repair of {} was cut off before its end.", location.database())}));
+  }
+
+  if (lost_all_but_its_log(location.database())) {
+    return std::unexpected(open->explain(
+        {ErrorCode::corrupt, Retry::fatal, std::nullopt,
+         fmt::format("the database {} is gone, and its log is not.", location.database())}));
   }
 
   auto database = writes ? open_to_write(location, options, open->file_mode())

@@ -70,6 +70,9 @@ struct Cache::State {
 // Refuses a link or a pipe in the place of a database: in a folder that a group shares, somebody
 // else may have put it there.
 Result<> check_is_file(const std::string& path);
+// Whether the database is gone or empty, and its log is not: SQLite would take it for a new one and
+// throw away what the log holds.
+bool lost_all_but_its_log(const std::string& database);
 
 // SQLite's room knows nothing of a repair, and gives advice of its own: the message without that.
 [[nodiscard]] std::string without_advice(std::string message);

@@ -26,13 +26,7 @@ bool is_corrupt(const Error& error) {
 
 // Whether the file is a cache of ours whose structure is whole. Refuses foreign and newer ones.
 Result<bool> is_whole(const std::string& path, const OpenOptions& options) {
-  // SQLite takes an empty file for a new database, and throws its log away.
-  struct stat log{};
-  struct stat status{};
-  if (::stat(path.c_str(), &status) == 0 && status.st_size == 0 &&
-      ::stat((path + "-wal").c_str(), &log) == 0 && log.st_size > 0) {
-    return false;
-  }
+  if (lost_all_but_its_log(path)) return false;
   auto database = sqlite::Database::open(path, {.access = sqlite::Access::read_write,
                                                 .busy_timeout = options.busy_timeout,
                                                 .keep_log = true});
@@ -220,7 +214,9 @@ Result<Repaired> Cache::repair(const Location& location, const OpenOptions& opti
   const std::string path = location.database();
   const auto is_there = [](const std::string& file) { return ::access(file.c_str(), F_OK) == 0; };
   Repaired repaired;
-  if (!is_there(path) && !is_there(location.repaired_database())) return repaired;
+  if (!is_there(path) && !is_there(location.repaired_database()) && !lost_all_but_its_log(path)) {
+    return repaired;
+  }
   if (auto made = make_folders(location); !made) return std::unexpected(made.error());
   const auto users = lock_users(location, RangeLock::exclusive, true, options.busy_timeout);
   if (!users) return std::unexpected(users.error());
@@ -229,6 +225,10 @@ Result<Repaired> Cache::repair(const Location& location, const OpenOptions& opti
   // A killed repair has left all that it had to do but to put its result in place.
   bool replaces = !is_there(path) && is_there(location.repaired_database());
   if (!replaces) {
+    // What its log holds is found beside an empty one, too.
+    if (!is_there(path) && !open_file(path, O_WRONLY | O_CREAT, location.for_group ? 0660 : 0600)) {
+      return std::unexpected(system_error(errno, fmt::format("make {}", path)));
+    }
     const auto whole = is_whole(path, options);
     if (!whole) return std::unexpected(whole.error());
     if (!*whole) {

@@ -1,4 +1,6 @@
 // A damaged database is made anew of all that is left of it.
+#include <gmock/gmock.h>
+
 #include <algorithm>
 #include <set>
 
@@ -234,19 +236,38 @@ TEST_F(RepairTest, WhatIsInTheLogCounts) {
   EXPECT_EQ(get(again, key(7)), value(7));
 }
 
-TEST_F(RepairTest, AnEmptyFileWithALogGivesWhatIsInTheLog) {
-  {
-    Cache cache = open();
-    ASSERT_TRUE(cache.set("a", "1"));
-    const Location crashed{.root = location_.root, .name = "crashed"};
-    std::filesystem::copy(location_.folder(), crashed.folder(),
-                          std::filesystem::copy_options::recursive);
+// SQLite takes an empty file for a new database, and throws its log away.
+TEST_F(RepairTest, ADatabaseThatIsGoneGivesWhatIsInItsLog) {
+  for (const bool removed : {false, true}) {
+    location_.name = fmt::format("whole{}", removed);
+    const Location crashed{.root = location_.root, .name = fmt::format("crashed{}", removed)};
+    {
+      Cache cache = open();
+      ASSERT_TRUE(cache.set("a", "1"));
+      std::filesystem::copy(location_.folder(), crashed.folder(),
+                            std::filesystem::copy_options::recursive);
+    }
     location_ = crashed;
+    if (removed) {
+      ASSERT_TRUE(std::filesystem::remove(location_.database()));
+    } else {
+      ASSERT_EQ(truncate(location_.database().c_str(), 0), 0);
+    }
+    // Nobody takes it for a cache without entries, or makes it one.
+    EXPECT_THAT(Cache::get_once(location_, "a", {}, options_).error().message,
+                testing::HasSubstr("cache repair"));
+    for (const Access access : {Access::read, Access::change, Access::write}) {
+      OpenOptions options = options_;
+      options.access = access;
+      const auto refused = Cache::open(location_, options);
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error().code, ErrorCode::corrupt);
+      EXPECT_THAT(refused.error().message, testing::HasSubstr("cache repair"));
+    }
+    EXPECT_EQ(repair().kept, 1);
+    Cache cache = open();
+    EXPECT_EQ(get(cache, "a"), "1");
   }
-  ASSERT_EQ(truncate(location_.database().c_str(), 0), 0);
-  EXPECT_EQ(repair().kept, 1);
-  Cache cache = open();
-  EXPECT_EQ(get(cache, "a"), "1");
 }
 
 TEST_F(RepairTest, WithoutTheTotalsNothingGoesAndItIsSaid) {
