@@ -1,15 +1,14 @@
 #include "git_config.h"
 
-#include <fcntl.h>
 #include <fnmatch.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <vector>
 
 #include "base/ascii.h"
+#include "git_repository.h"
 
 namespace sluice::cache_cli {
 
@@ -150,83 +149,33 @@ class Parser {
   GitSetting setting_;
 };
 
-// A file's text; none if it cannot be read. Configuration has some kilobytes: what is longer is
-// taken for something else.
-std::optional<std::string> read_small_file(const std::string& path) {
-  constexpr std::size_t kMost = std::size_t{1} << 20;
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file < 0) return std::nullopt;
-  std::string text;
-  std::array<char, 4096> piece;
-  ssize_t got = 0;
-  while (text.size() <= kMost && (got = ::read(file, piece.data(), piece.size())) > 0) {
-    text.append(piece.data(), static_cast<std::size_t>(got));
-  }
-  ::close(file);
-  if (got < 0 || text.size() > kMost) return std::nullopt;
-  return text;
-}
-
-bool exists(const std::string& path) {
-  struct stat status{};
-  return ::stat(path.c_str(), &status) == 0;
-}
-
-std::string folder_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash == 0 ? 1 : slash);
-}
-
-// `path` as seen from `folder`.
-std::string from(const std::string& folder, const std::string& path) {
-  return path.starts_with('/') ? path : folder + "/" + path;
-}
-
-std::string trimmed(std::string text) {
-  while (!text.empty() && (is_space(text.back()) || text.back() == '\n')) text.pop_back();
-  return text;
-}
-
-// Where a repository keeps its configuration.
-struct Repository {
-  std::string git_dir;     // of this work tree
-  std::string common_dir;  // of all its work trees
-};
-
-// ".git" is a folder, or a file that names one ("gitdir: …": work trees and submodules).
-std::optional<std::string> git_dir_at(const std::string& path) {
-  if (exists(path + "/HEAD")) return path;
-  const auto text = read_small_file(path);
-  constexpr std::string_view before = "gitdir: ";
-  if (!text || !text->starts_with(before)) return std::nullopt;
-  return from(folder_of(path), trimmed(text->substr(before.size())));
-}
-
-std::optional<Repository> find_repository(const std::string& folder, const Getenv& environment) {
-  std::optional<std::string> git_dir;
-  if (const auto named = environment("GIT_DIR"); named && !named->empty()) {
-    git_dir = from(folder, *named);
-  }
-  for (std::string at = folder; !git_dir; at = folder_of(at)) {
-    git_dir = git_dir_at(at == "/" ? "/.git" : at + "/.git");
-    if (at == "/" || at == ".") break;
-  }
-  if (!git_dir) return std::nullopt;
-  Repository repository{*git_dir, *git_dir};
-  if (const auto common = read_small_file(*git_dir + "/commondir")) {
-    repository.common_dir = from(*git_dir, trimmed(*common));
-  }
-  return repository;
-}
-
 class EmailSearch {
  public:
   EmailSearch(const std::string& folder, const Getenv& environment)
       : environment_(environment), home_(environment("HOME").value_or("")) {
-    repository_ = find_repository(folder, environment);
+    auto repository = find_git_repository(folder, environment);
+    // Before the repository may be believed, the others say whether it may be.
+    if (repository && !is_ours(*repository, environment)) {
+      read_above();
+      if (!says_safe(*repository)) repository.reset();
+    }
+    repository_ = std::move(repository);
   }
 
   std::optional<std::string> run() {
+    email_.reset();
+    read_above();
+    if (repository_) {
+      read(repository_->common_dir + "/config", 0);
+      if (worktree_config_) read(repository_->git_dir + "/config.worktree", 0);
+    }
+    read_environment();
+    return email_;
+  }
+
+ private:
+  // The files of the system and of the user.
+  void read_above() {
     if (environment_("GIT_CONFIG_NOSYSTEM").value_or("").empty()) {
       read(environment_("GIT_CONFIG_SYSTEM").value_or("/etc/gitconfig"), 0);
     }
@@ -241,19 +190,14 @@ class EmailSearch {
       }
       if (!home_.empty()) read(home_ + "/.gitconfig", 0);
     }
-    if (repository_) {
-      read(repository_->common_dir + "/config", 0);
-      if (worktree_config_) read(repository_->git_dir + "/config.worktree", 0);
-    }
-    read_environment();
-    return email_;
   }
 
- private:
   void read(const std::string& path, int depth) {
     constexpr int kDeepest = 10;  // as git
-    if (depth > kDeepest) return;
-    const auto text = read_small_file(path);
+    // Files that include themselves twice are 2^10 reads, and eight times 8^10.
+    constexpr int kMostFiles = 200;
+    if (depth > kDeepest || ++files_ > kMostFiles) return;
+    const auto text = read_git_file(path);
     if (!text) return;
     parse_git_config(*text, [&](const GitSetting& setting) { use(setting, path, depth); });
   }
@@ -263,11 +207,27 @@ class EmailSearch {
       email_ = setting.value;
     } else if (setting.section == "extensions" && setting.variable == "worktreeconfig") {
       worktree_config_ = setting.value == "true";
+    } else if (setting.section == "safe" && setting.variable == "directory") {
+      // An empty one forgets those before it (git-config(1)).
+      if (setting.value.empty()) safe_.clear();
+      if (!setting.value.empty()) safe_.push_back(expanded(setting.value));
     } else if (setting.variable == "path" && !setting.value.empty() &&
                ((setting.section == "include" && setting.subsection.empty()) ||
                 (setting.section == "includeif" && holds(setting.subsection, path)))) {
-      read(from(folder_of(path), expanded(setting.value)), depth + 1);
+      read(path_from(folder_of(path), expanded(setting.value)), depth + 1);
     }
+  }
+
+  // Whether safe.directory names the repository's folder: itself, all below one, or "*".
+  [[nodiscard]] bool says_safe(const GitRepository& repository) const {
+    for (const std::string& safe : safe_) {
+      if (safe == "*" || safe == repository.folder) return true;
+      if (safe.ends_with("/*") &&
+          repository.folder.starts_with(std::string_view(safe).substr(0, safe.size() - 1))) {
+        return true;
+      }
+    }
+    return false;
   }
 
   // "~/x" in the user's own folder.
@@ -296,11 +256,15 @@ class EmailSearch {
     if (pattern.ends_with('/')) pattern += "**";
     std::array<char, 4096> real;
     const char* resolved = ::realpath(repository_->git_dir.c_str(), real.data());
-    return matches(pattern, resolved != nullptr ? resolved : repository_->git_dir, flags);
+    int looks = 0;
+    return matches(pattern, resolved != nullptr ? resolved : repository_->git_dir, flags, looks);
   }
 
-  // fnmatch knows no "**": any number of folders.
-  static bool matches(const std::string& pattern, const std::string& path, int flags) {
+  // fnmatch knows no "**": any number of folders. A pattern with many of them could be tried in
+  // more ways than anybody has time for: after so many looks it does not match.
+  static bool matches(const std::string& pattern, const std::string& path, int flags, int& looks) {
+    constexpr int kMostLooks = 10'000;
+    if (++looks > kMostLooks) return false;
     const std::size_t stars = pattern.find("**");
     if (stars == std::string::npos) return ::fnmatch(pattern.c_str(), path.c_str(), flags) == 0;
     const std::string before = pattern.substr(0, stars);
@@ -314,7 +278,7 @@ class EmailSearch {
       if (at_end) return true;
       for (std::size_t begin = end; begin <= path.size(); ++begin) {
         if (begin > 0 && path[begin - 1] != '/') continue;
-        if (matches(after, path.substr(begin), flags)) return true;
+        if (matches(after, path.substr(begin), flags, looks)) return true;
       }
     }
     return false;
@@ -335,8 +299,10 @@ class EmailSearch {
 
   const Getenv& environment_;
   std::string home_;
-  std::optional<Repository> repository_;
+  std::optional<GitRepository> repository_;  // none: there is none that may be believed
+  std::vector<std::string> safe_;
   bool worktree_config_ = false;
+  int files_ = 0;
   std::optional<std::string> email_;
 };
 

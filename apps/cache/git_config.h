@@ -1,4 +1,4 @@
-// GitConfig: reads git's configuration files, without starting git.
+// Reads git's configuration files, without starting git.
 #pragma once
 
 #include <cstddef>
@@ -27,8 +27,9 @@ bool parse_git_config(std::string_view text, const std::function<void(const GitS
 // The value of user.email that `git config user.email` would give in `folder`, or none: the files
 // of the system, of the user and of the repository that `folder` lies in, what they include
 // (include.path, includeIf with gitdir: and gitdir/i:), and git's own variables (GIT_CONFIG_GLOBAL,
-// GIT_CONFIG_SYSTEM, GIT_CONFIG_NOSYSTEM, GIT_DIR, GIT_CONFIG_COUNT). Files that cannot be read or
-// understood say nothing.
+// GIT_CONFIG_SYSTEM, GIT_CONFIG_NOSYSTEM, GIT_DIR, GIT_CONFIG_COUNT). A repository that belongs to
+// somebody else says nothing unless safe.directory names it, nor do files that cannot be read or
+// understood.
 std::optional<std::string> git_user_email(const std::string& folder, const Getenv& environment);
 
 }  // namespace sluice::cache_cli

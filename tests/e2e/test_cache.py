@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 from cache_case import ENGINE, CacheTest
-from harness import FAILED, NOT_FOUND, SLUICE
+from harness import FAILED, NOT_FOUND, PATIENCE, SLUICE
 
 ODD_KEYS = [b"plain", b"-dash", b"--json", b" spaces ", b"line\nfeed", "ключ 鍵".encode(),
             b"\xff\xfe not utf-8", b"quote'\"\\", b"*", b"k" * 4096, b"a=b", b"%s%n"]
@@ -279,6 +279,56 @@ class Identity(CacheTest):
         more = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.email",
                 "GIT_CONFIG_VALUE_0": "env@example.com"}
         self.assertEqual(self.ns({**env, **more}, inner), git("config", "user.email", **more))
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can make what belongs to others")
+    def test_a_repository_of_somebody_else_says_nothing(self):
+        """As git: anybody may put one above where others work."""
+        repository = self.folder / "theirs"
+        repository.mkdir()
+        config = self.home / ".gitconfig"
+
+        def says(**more):
+            env = {"GIT_CONFIG_NOSYSTEM": "1", **more}
+            git = subprocess.run(["git", "config", "user.email"], cwd=repository, check=False,
+                                 env=self.environment(env), capture_output=True, text=True)
+            self.assertEqual(self.ns(env, repository), git.stdout.strip())
+            return git.stdout.strip()
+        config.write_text("[user]\n\temail = home@example.com\n")
+        subprocess.run(["git", "init", "-q", "."], cwd=repository, check=True)
+        subprocess.run(["git", "config", "user.email", "theirs@example.com"], cwd=repository,
+                       check=True)
+        self.assertEqual(says(), "theirs@example.com")
+        for path in (repository, repository / ".git"):
+            os.chown(path, 65534, 65534)
+            self.assertEqual(says(), "home@example.com")
+            self.assertEqual(says(SUDO_UID="65534"), "theirs@example.com")
+            self.assertEqual(says(GIT_DIR=".git"), "theirs@example.com")
+            for safe, holds in (("*", True), (repository, True), ("/elsewhere", False)):
+                config.write_text("[user]\n\temail = home@example.com\n"
+                                  f"[safe]\n\tdirectory = {safe}\n")
+                self.assertEqual(says() == "theirs@example.com", holds)
+            config.write_text("[user]\n\temail = home@example.com\n")
+            os.chown(path, 0, 0)
+
+    def test_hostile_configuration_is_no_obstacle(self):
+        repository = self.folder / "repository"
+        subprocess.run(["git", "init", "-q", repository], check=True)
+        config = repository / ".git/config"
+        includes = ("[include]\n\tpath = config\n" * 8,  # 8^10 times itself
+                    "[include]\n\tpath = /dev/stdin\n",
+                    f"[include]\n\tpath = {self.folder}/pipe\n",
+                    '[includeIf "gitdir:' + "**/a" * 60 + '"]\n\tpath = other\n')
+        os.mkfifo(self.folder / "pipe")
+        for number, text in enumerate(includes):
+            with self.subTest(number=number):
+                config.write_text("[user]\n\temail = me@example.com\n" + text)
+                self.assertEqual(self.ns({"GIT_CONFIG_NOSYSTEM": "1"}, repository), "me@example.com")
+                for words, given, told in ((("set", "k"), b"the value", b""),
+                                           (("get", "k"), b"", b"the value")):
+                    done = subprocess.run([SLUICE, "cache", *words], input=given, cwd=repository,
+                                          env=self.environment(), capture_output=True, check=True,
+                                          timeout=PATIENCE)
+                    self.assertEqual(done.stdout, told)
 
     def test_names_that_leave_the_folder(self):
         for name in ("../other", "a/b", ".hidden", "..", "", "a\nb", "n" * 300):
