@@ -125,17 +125,14 @@ Result<> release(const Session& session, std::uint64_t pid) {
     return fail(ErrorCode::not_found, "the lock \"{}\" is not held for process {}.",
                 printable(name), pid);
   };
-  const auto is_ours = [&](const localcache::LockHolder& holder) {
-    return holder.command == held_for(pid);
-  };
-  const auto holder = localcache::lock_holder(session.location(), name, is_ours);
+  const auto holder = localcache::process_with_lock(session.location(), name, held_for(pid));
   if (!holder) return std::unexpected(holder.error());
   if (!*holder) return nobody();
-  const int process = pidfd_open(static_cast<std::uint64_t>((*holder)->pid));
+  const int process = pidfd_open(static_cast<std::uint64_t>(**holder));
   if (process < 0) return nobody();
   // The descriptor is that of the holder only if it still holds the lock now.
-  const auto again = localcache::lock_holder(session.location(), name, is_ours);
-  if (!again || !*again || (*again)->pid != (*holder)->pid) return nobody();
+  const auto again = localcache::process_with_lock(session.location(), name, held_for(pid));
+  if (!again || *again != *holder) return nobody();
   if (::syscall(SYS_pidfd_send_signal, process, SIGTERM, nullptr, 0) != 0) {
     return std::unexpected(system_error(errno, "end the process that holds the lock"));
   }

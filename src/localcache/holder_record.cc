@@ -1,5 +1,6 @@
 #include "localcache/holder_record.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -75,6 +76,14 @@ HolderRecord this_holder(std::string_view command) {
 
 bool ran_here(const HolderRecord& record) {
   return record.holder.host == host_name();
+}
+
+bool is_own_process(const HolderRecord& record) {
+  struct stat status{};
+  return ran_here(record) &&
+         ::stat(fmt::format("/proc/{}", record.holder.pid).c_str(), &status) == 0 &&
+         status.st_uid == ::geteuid() &&
+         start_of_process(record.holder.pid) == record.process_start;
 }
 
 bool is_dead(const HolderRecord& record) {

@@ -25,7 +25,9 @@ std::optional<HolderRecord> parse_holder(std::string_view bytes);
 HolderRecord this_holder(std::string_view command);
 // Its process ran on this machine.
 bool ran_here(const HolderRecord& record);
-// It did, and is gone.
+// It is there, it is the one that made the record, and it is this user's.
+bool is_own_process(const HolderRecord& record);
+// It ran on this machine, and is gone.
 bool is_dead(const HolderRecord& record);
 
 }  // namespace sluice::localcache

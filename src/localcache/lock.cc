@@ -118,19 +118,33 @@ Result<Lock> Lock::take(const Location& location, std::string_view name,
   }
 }
 
-Result<std::optional<LockHolder>> lock_holder(
-    const Location& location, std::string_view name,
-    const std::function<bool(const LockHolder&)>& wanted) {
+Result<std::optional<LockHolder>> lock_holder(const Location& location, std::string_view name) {
   const auto place = lock_place(location, name);
   if (!place && place.error().code == ErrorCode::not_found) return std::nullopt;
   if (!place) return std::unexpected(place.error());
-  auto holder = holder_of(**place, wanted);
+  auto holder = holder_of(**place);
   if (!holder || *holder) return holder;
   const auto beside = (*place)->beside(".held");
   if (!beside) return std::unexpected(beside.error());
-  if (const auto record = HeldFile::holder(**beside);
-      record && !is_dead(*record) && (!wanted || wanted(record->holder))) {
+  if (const auto record = HeldFile::holder(**beside); record && !is_dead(*record)) {
     return record->holder;
+  }
+  return std::nullopt;
+}
+
+Result<std::optional<pid_t>> process_with_lock(const Location& location, std::string_view name,
+                                               std::string_view command) {
+  const auto place = lock_place(location, name);
+  if (!place && place.error().code == ErrorCode::not_found) return std::nullopt;
+  if (!place) return std::unexpected(place.error());
+  auto process = process_with_ticket(**place, command);
+  if (!process || *process) return process;
+  const auto beside = (*place)->beside(".held");
+  if (!beside) return std::unexpected(beside.error());
+  // There the kernel knows nothing of it.
+  if (const auto record = HeldFile::holder(**beside);
+      record && record->holder.command == command && is_own_process(*record)) {
+    return static_cast<pid_t>(record->holder.pid);
   }
   return std::nullopt;
 }

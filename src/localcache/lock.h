@@ -1,9 +1,10 @@
 // Lock: a name that processes take turns with.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -74,9 +75,13 @@ class Lock {
 };
 
 // Who holds the lock at this moment; nothing if it is free, or if its holder has not said so yet.
-// Of several that share it, one; with `wanted`, one that this is true of.
-Result<std::optional<LockHolder>> lock_holder(
-    const Location& location, std::string_view name,
-    const std::function<bool(const LockHolder&)>& wanted = nullptr);
+// Of several that share it, one. Where a group shares the cache, anybody in it may say anything.
+Result<std::optional<LockHolder>> lock_holder(const Location& location, std::string_view name);
+
+// The process of this user, on this machine, that holds the lock and says that it does so for this
+// command; nothing if there is none. That it does hold it has been seen in the kernel's account of
+// its open files. Takes milliseconds.
+Result<std::optional<pid_t>> process_with_lock(const Location& location, std::string_view name,
+                                               std::string_view command);
 
 }  // namespace sluice::localcache

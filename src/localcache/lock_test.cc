@@ -202,6 +202,31 @@ TEST_F(LockTest, NamesAHolderThatLives) {
 
 // Whoever can write in the folder of a group's cache must not lead others to files of theirs, nor
 // make them wait.
+// Who releases a lock ends a process: only one that does hold it, whatever the file says, which a
+// group may write.
+TEST_F(LockTest, AProcessThatHoldsNothingIsNotTakenForTheHolder) {
+  const pid_t innocent = run_child([] { return ::pause(); });
+  const auto lock = take(seconds(60), LockMode::exclusive, "held");
+  ASSERT_TRUE(lock);
+  EXPECT_EQ(*process_with_lock(location_, "the lock", "held"), getpid());
+  EXPECT_EQ(*process_with_lock(location_, "the lock", "another"), std::nullopt);
+  EXPECT_EQ(*process_with_lock(location_, "another", "held"), std::nullopt);
+  const LockHolder claim{.pid = innocent,
+                         .host = this_holder("").holder.host,
+                         .command = "held",
+                         .since = std::chrono::system_clock::now()};
+  {
+    std::fstream file(lock_path(location_, "the lock"),
+                      std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(1024 + sizeof(std::uint64_t));
+    file << format_holder(claim, start_of_process(innocent));
+  }
+  EXPECT_EQ((*lock_holder(location_, "the lock"))->pid, innocent) << "the claim is there";
+  EXPECT_EQ(*process_with_lock(location_, "the lock", "held"), std::nullopt);
+  kill(innocent, SIGKILL);
+  wait_for(innocent);
+}
+
 TEST_F(LockTest, FilesThatAreNoneAreNotUsed) {
   const std::filesystem::path mine = folder_ / "mine";
   std::ofstream(mine) << "untouched";

@@ -91,20 +91,23 @@ std::string command_of_process(std::int64_t pid) {
   return words;
 }
 
-std::optional<pid_t> find_lock_owner(int file, std::int64_t byte) {
+bool has_lock(pid_t pid, int file, std::int64_t byte) {
   struct stat wanted{};
-  if (::fstat(file, &wanted) != 0) return std::nullopt;
+  if (::fstat(file, &wanted) != 0) return false;
+  return std::ranges::any_of(
+      numbers_in(fmt::format("/proc/{}/fdinfo", pid)), [&](std::int64_t descriptor) {
+        const auto info = read_file(fmt::format("/proc/{}/fdinfo/{}", pid, descriptor), 1 << 16);
+        if (!info || !lists_lock(*info, byte)) return false;
+        // Only now, since a file on a server that is gone would keep this waiting.
+        struct stat there{};
+        return ::stat(fmt::format("/proc/{}/fd/{}", pid, descriptor).c_str(), &there) == 0 &&
+               there.st_ino == wanted.st_ino && there.st_dev == wanted.st_dev;
+      });
+}
+
+std::optional<pid_t> find_lock_owner(int file, std::int64_t byte) {
   for (const std::int64_t pid : numbers_in("/proc")) {
-    for (const std::int64_t descriptor : numbers_in(fmt::format("/proc/{}/fdinfo", pid))) {
-      const auto info = read_file(fmt::format("/proc/{}/fdinfo/{}", pid, descriptor), 1 << 16);
-      if (!info || !lists_lock(*info, byte)) continue;
-      // Only now, since a file on a server that is gone would keep this waiting.
-      struct stat there{};
-      if (::stat(fmt::format("/proc/{}/fd/{}", pid, descriptor).c_str(), &there) == 0 &&
-          there.st_ino == wanted.st_ino && there.st_dev == wanted.st_dev) {
-        return static_cast<pid_t>(pid);
-      }
-    }
+    if (has_lock(static_cast<pid_t>(pid), file, byte)) return static_cast<pid_t>(pid);
   }
   return std::nullopt;
 }

@@ -17,7 +17,9 @@ bool is_stopped(std::int64_t pid);
 // Its words with spaces between them, cut off where they get long; empty if it says none.
 std::string command_of_process(std::int64_t pid);
 
-// The process that has an open-file-description lock that begins at this byte of a file. The kernel
+// Whether a process has an open-file-description lock that begins at this byte of a file.
+bool has_lock(pid_t pid, int file, std::int64_t byte);
+// The process that has such a lock. The kernel
 // does not tell it by F_OFD_GETLK, since such a lock is not a process's; but it lists the locks of
 // each open file. Looks at all of them, which takes milliseconds: for messages of what went wrong.
 std::optional<pid_t> find_lock_owner(int file, std::int64_t byte);

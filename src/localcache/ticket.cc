@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -126,7 +127,8 @@ Result<> write_slot(int file, const std::string& path, std::uint64_t ticket,
 // One of those who have a ticket below `end` and said who they are: only holders do. With `wanted`,
 // one that this is true of.
 Result<std::optional<HolderRecord>> find_holder(
-    int file, std::uint64_t end, const std::function<bool(const LockHolder&)>& wanted = nullptr) {
+    int file, std::uint64_t end,
+    const std::function<bool(const HolderRecord&, std::uint64_t ticket)>& wanted = nullptr) {
   // A bound for a lock that changes hands all the time.
   constexpr int kMostLooks = 1000;
   // The kernel names any lock that is in a range, so both sides of it are left to be looked at.
@@ -144,7 +146,7 @@ Result<std::optional<HolderRecord>> find_holder(
     // Somebody whose wait is over has all tickets before its own for a moment.
     if ((*held)->l_len == 1) {
       auto record = read_slot(file, ticket);
-      if (record && !is_dead(*record) && (!wanted || wanted(record->holder))) return record;
+      if (record && !is_dead(*record) && (!wanted || wanted(*record, ticket))) return record;
     }
     ranges.emplace_back(ticket + 1, to);
     ranges.emplace_back(from, ticket);
@@ -281,17 +283,33 @@ void Ticket::give_back() {
   remove_if_unused(place_->folder.get(), place_->name);
 }
 
-Result<std::optional<LockHolder>> holder_of(const LockPlace& place,
-                                            const std::function<bool(const LockHolder&)>& wanted) {
+Result<std::optional<LockHolder>> holder_of(const LockPlace& place) {
   const Descriptor file = place.open(0);
   if (!file) {
     if (errno == ENOENT) return std::nullopt;
     return std::unexpected(system_error(errno, fmt::format("open {}", place.path)));
   }
-  const auto record = find_holder(file.get(), kMostTickets, wanted);
+  const auto record = find_holder(file.get(), kMostTickets);
   if (!record) return std::unexpected(record.error());
   if (!*record) return std::nullopt;
   return (*record)->holder;
+}
+
+Result<std::optional<pid_t>> process_with_ticket(const LockPlace& place, std::string_view command) {
+  const Descriptor file = place.open(0);
+  if (!file) {
+    if (errno == ENOENT) return std::nullopt;
+    return std::unexpected(system_error(errno, fmt::format("open {}", place.path)));
+  }
+  const auto record =
+      find_holder(file.get(), kMostTickets, [&](const HolderRecord& holder, std::uint64_t ticket) {
+        return holder.holder.command == command && is_own_process(holder) &&
+               has_lock(static_cast<pid_t>(holder.holder.pid), file.get(),
+                        kTickets + static_cast<std::int64_t>(ticket));
+      });
+  if (!record) return std::unexpected(record.error());
+  if (!*record) return std::nullopt;
+  return static_cast<pid_t>((*record)->holder.pid);
 }
 
 std::optional<pid_t> process_with_turn(const LockPlace& place) {

@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,9 +59,10 @@ class Ticket {
   bool signed_ = false;
 };
 
-// Who holds the lock of this place, as lock_holder tells it.
-Result<std::optional<LockHolder>> holder_of(const LockPlace& place,
-                                            const std::function<bool(const LockHolder&)>& wanted);
+// Who holds the lock of this place.
+Result<std::optional<LockHolder>> holder_of(const LockPlace& place);
+// As process_with_lock.
+Result<std::optional<pid_t>> process_with_ticket(const LockPlace& place, std::string_view command);
 
 // The process that all others of this place wait for, whether it has said who it is or not: one
 // that was stopped while it waited has its turn and does not know. Nothing if nobody is there, or
