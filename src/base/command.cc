@@ -8,6 +8,13 @@
 
 namespace sluice {
 
+namespace {
+
+// A century: what is longer is a mistake, and might not fit where it is counted in nanoseconds.
+constexpr std::uint64_t kMostSeconds = 3'155'760'000;
+
+}  // namespace
+
 const Command* find_command(std::string_view path) {
   const auto found = std::ranges::find(commands(), path, &Command::path);
   return found == commands().end() ? nullptr : &*found;
@@ -85,7 +92,10 @@ Result<> check_value(const Flag& flag, std::string_view text, std::string_view s
       }
       return {};
     case ValueKind::ttl:
-      if (parse_count(text)) return {};
+      if (const auto seconds = parse_count(text)) {
+        if (*seconds <= kMostSeconds) return {};
+        return fail(ErrorCode::invalid_argument, "{}: {} seconds are too long.", source, text);
+      }
       [[fallthrough]];
     case ValueKind::duration:
       if (const auto duration = parse_duration(text); !duration) {

@@ -56,6 +56,11 @@ class Entries(CacheTest):
         self.cache("get", "long", "--max-age", "1h")
         self.refused("cache", "set", "k", "v", "--ttl", "0", mentions="--ttl")
         self.refused("cache", "set", "k", "v", "--ttl", "soon", mentions="--ttl")
+        # Beyond what 64 bits of milliseconds count it would be short.
+        for seconds in (18446744073709552, 9223372036854775807, 4_000_000_000):
+            self.refused("cache", "set", "k", "v", "--ttl", seconds, mentions="too long")
+            self.refused("cache", "exec", "--ttl", seconds, "--", "true", code=125,
+                         mentions="too long")
 
     def test_set_tells_what_it_stored(self):
         name = self.size()["namespace"]
