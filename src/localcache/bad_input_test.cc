@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "localcache/damage_test.h"
+#include "localcache/statistics.h"
 
 namespace sluice::localcache {
 namespace {
@@ -218,6 +219,73 @@ TEST_F(BadInputTest, WritingIntoAReadOnlyFolderIsRefusedInASentence) {
   });
   make_writable();
   EXPECT_EQ(code, 0);
+}
+
+// In a folder that others may write, as /tmp is, anybody can make what looks like somebody's cache.
+TEST_F(BadInputTest, WhatOthersPutThereIsNotGivenOut) {
+  fill(1);
+  const auto expect_refused = [&](std::string_view says) {
+    const auto once = Cache::get_once(location_, key(0), {}, options_);
+    ASSERT_FALSE(once);
+    EXPECT_NE(once.error().message.find(says), std::string::npos) << once.error().message;
+    OpenOptions options = options_;
+    options.access = Access::read;
+    EXPECT_FALSE(Cache::open(location_, options));
+  };
+  const std::string elsewhere = (folder_ / "elsewhere").string();
+  std::filesystem::rename(location_.folder(), elsewhere);
+  std::filesystem::create_directory_symlink(elsewhere, location_.folder());
+  expect_refused("is a symbolic link");
+  std::filesystem::remove(location_.folder());
+  std::filesystem::rename(elsewhere, location_.folder());
+  ASSERT_TRUE(Cache::get_once(location_, key(0), {}, options_)->has_value());
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can make what belongs to others";
+  ASSERT_EQ(chown(location_.folder().c_str(), 65534, 65534), 0);
+  expect_refused("belongs to another user");
+  location_.for_group = true;
+  EXPECT_TRUE(Cache::get_once(location_, key(0), {}, options_)->has_value()) << "a group shares it";
+}
+
+TEST_F(BadInputTest, AGroupsFolderIsOfItsGroupWhateverTheUmaskIs) {
+  location_.for_group = true;
+  location_.root = (folder_ / "above/deep").string();
+  struct stat status{};
+  if (::geteuid() == 0) {
+    // One that does not pass its group on by itself.
+    ASSERT_EQ(chown(folder_.c_str(), 0, 4242), 0);
+    ASSERT_EQ(chmod(folder_.c_str(), 0770), 0);
+  }
+  ASSERT_EQ(::stat(folder_.c_str(), &status), 0);
+  const gid_t group = status.st_gid;
+  const mode_t before = ::umask(077);
+  const Cache cache = open();
+  ::umask(before);
+  for (const std::string& path : {(folder_ / "above").string(), location_.root, location_.folder(),
+                                  location_.values(), location_.locks()}) {
+    ASSERT_EQ(::stat(path.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777, 02770U) << path;
+    EXPECT_EQ(status.st_gid, group) << path;
+  }
+  ASSERT_EQ(::stat(location_.database().c_str(), &status), 0);
+  EXPECT_EQ(status.st_gid, group);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(location_.root), {}), 1)
+      << "nothing is left of the making";
+}
+
+TEST_F(BadInputTest, APipeBesideAGroupsDatabaseIsNotWaitedFor) {
+  location_.for_group = true;
+  fill(1);
+  for (const std::string& path :
+       {location_.database() + "-journal", location_.database() + "-wal", location_.statistics()}) {
+    std::filesystem::remove(path);
+    ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+    OpenOptions options = options_;
+    options.access = Access::read;
+    const auto opened = Cache::open(location_, options);
+    EXPECT_EQ(opened.has_value(), path == location_.statistics()) << path;
+    static_cast<void>(Statistics::read(location_.statistics()));
+    std::filesystem::remove(path);
+  }
 }
 
 TEST_F(BadInputTest, AValueFileThatVanishedIsSaidAndIsNoHit) {

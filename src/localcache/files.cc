@@ -43,6 +43,22 @@ Result<Descriptor> open_folder_at(int folder, const std::string& name, const std
   return std::unexpected(system_error(errno, fmt::format("open {}", path)));
 }
 
+Descriptor make_unnamed_file(int folder, unsigned mode) {
+  Descriptor file(::openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
+  if (!file) return file;
+  // Without /proc there is no way to a name (open(2), O_TMPFILE).
+  if (::access(fmt::format("/proc/self/fd/{}", file.get()).c_str(), F_OK) != 0 ||
+      ::fchmod(file.get(), mode) != 0) {
+    file.reset();
+  }
+  return file;
+}
+
+bool name_file(int file, int folder, const std::string& name) {
+  return ::linkat(AT_FDCWD, fmt::format("/proc/self/fd/{}", file).c_str(), folder, name.c_str(),
+                  AT_SYMLINK_FOLLOW) == 0;
+}
+
 Result<> write_all_at(int file, std::string_view path, std::string_view bytes,
                       std::uint64_t position) {
   while (!bytes.empty()) {

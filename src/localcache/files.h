@@ -23,6 +23,12 @@ Result<Descriptor> open_folder(const std::string& path);
 // The same for a name in an open folder; `path` is for messages.
 Result<Descriptor> open_folder_at(int folder, const std::string& name, const std::string& path);
 
+// A file in an open folder that has no name, and so is gone when its writer is, whatever happens to
+// that. Not open: the file system cannot do it, or nothing could give it a name later.
+Descriptor make_unnamed_file(int folder, unsigned mode);
+// Gives it a name in the folder that nothing has. False: errno says why.
+bool name_file(int file, int folder, const std::string& name);
+
 // All of it, or an error.
 Result<> write_all_at(int file, std::string_view path, std::string_view bytes,
                       std::uint64_t position);

@@ -1,6 +1,7 @@
 #include "localcache/location.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <memory>
 
 #include "localcache/files.h"
@@ -18,19 +20,56 @@ namespace {
 
 constexpr std::size_t kLongestName = 200;  // of the 255 that a file name may have
 
-Result<> make_folder(const std::string& path, bool for_group) {
-  const mode_t mode = for_group ? 02770 : 0700;
-  if (::mkdir(path.c_str(), mode) == 0) {
-    // The umask may have taken bits away, and mkdir ignores the one for the group.
-    if (for_group && ::chmod(path.c_str(), mode) != 0) {
-      return std::unexpected(system_error(errno, fmt::format("make {}", path)));
-    }
+// One that a group shares: of the group of the folder that it is made in, whether that passes its
+// group on by itself or not, and with all its rights from the beginning, whatever the umask is.
+Result<> make_group_folder(const std::string& path) {
+  const std::string above = path.substr(0, std::max<std::size_t>(1, path.rfind('/')));
+  const std::string temporary = fmt::format("{}/.new-{}", above, random_name());
+  const auto failed = [&] {
+    Error error = system_error(errno, fmt::format("make {}", path));
+    ::rmdir(temporary.c_str());
+    return std::unexpected(std::move(error));
+  };
+  struct stat status{};
+  if (::stat(above.c_str(), &status) != 0 || ::mkdir(temporary.c_str(), 0700) != 0) return failed();
+  const auto folder = open_folder(temporary);
+  if (!folder) return std::unexpected(folder.error());
+  // Who is not in that group keeps their own.
+  static_cast<void>(!::fchown(folder->get(), static_cast<uid_t>(-1), status.st_gid));
+  if (::fchmod(folder->get(), 02770) != 0) return failed();
+  if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0) {
     return {};
   }
-  if (errno != EEXIST) {
-    return std::unexpected(system_error(errno, fmt::format("make {}", path)));
+  const int reason = errno;
+  ::rmdir(temporary.c_str());
+  if (reason == EEXIST) return {};
+  // A file system that cannot do that.
+  if ((::mkdir(path.c_str(), 02770) == 0 && ::chmod(path.c_str(), 02770) == 0) || errno == EEXIST) {
+    return {};
   }
-  return {};
+  return failed();
+}
+
+Result<> make_folder(const std::string& path, bool for_group) {
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) == 0) return {};
+  if (for_group) return make_group_folder(path);
+  if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
+  return std::unexpected(system_error(errno, fmt::format("make {}", path)));
+}
+
+std::unexpected<Error> refuse_link(const std::string& path) {
+  return fail(ErrorCode::io,
+              "{} is a symbolic link, and the cache does not follow it. Remove it, or name another "
+              "namespace.",
+              path);
+}
+
+std::unexpected<Error> refuse_foreign(const std::string& path) {
+  return fail(ErrorCode::io,
+              "{} belongs to another user. Name another namespace, or share the cache in a folder "
+              "for a group.",
+              path);
 }
 
 // That it is a folder, not a link to one, and ours unless a group shares it: what is in it is
@@ -40,22 +79,11 @@ Result<> check_folder(const std::string& path, bool for_group) {
   if (::lstat(path.c_str(), &status) != 0) {
     return std::unexpected(system_error(errno, fmt::format("look at {}", path)));
   }
-  if (S_ISLNK(status.st_mode)) {
-    return fail(ErrorCode::io,
-                "{} is a symbolic link, and the cache does not follow it. Remove it, or name "
-                "another namespace.",
-                path);
-  }
+  if (S_ISLNK(status.st_mode)) return refuse_link(path);
   if (!S_ISDIR(status.st_mode)) {
     return fail(ErrorCode::io, "{} is not a folder. Remove it, or name another namespace.", path);
   }
-  if (!for_group && status.st_uid != ::geteuid()) {
-    return fail(
-        ErrorCode::io,
-        "{} belongs to another user. Name another namespace, or share the cache in a folder "
-        "for a group.",
-        path);
-  }
+  if (!for_group && status.st_uid != ::geteuid()) return refuse_foreign(path);
   // One that was made by hand, or copied, may let others in. What the group's cache has is chosen.
   if (!for_group && (status.st_mode & 077) != 0) {
     const auto opened = open_folder(path);
@@ -67,8 +95,8 @@ Result<> check_folder(const std::string& path, bool for_group) {
   return {};
 }
 
-// The root and all above it. Those above a private cache are made as private ones, too, as the
-// XDG specification asks.
+// The root and all above it, in the same way: those above a private cache are private, too, as the
+// XDG specification asks, and those above a group's let the group in.
 Result<> make_parents(const std::string& path, bool for_group) {
   struct stat status{};
   if (::stat(path.c_str(), &status) == 0) {
@@ -77,7 +105,7 @@ Result<> make_parents(const std::string& path, bool for_group) {
   }
   const std::size_t slash = path.rfind('/');
   if (slash != std::string::npos && slash > 0) {
-    if (auto made = make_parents(path.substr(0, slash), false); !made) return made;
+    if (auto made = make_parents(path.substr(0, slash), for_group); !made) return made;
   }
   return make_folder(path, for_group);
 }
@@ -131,6 +159,18 @@ Result<> make_folders(const Location& location) {
   for (const std::string& inner : {location.values(), location.locks()}) {
     if (auto made = make_folder(inner, location.for_group); !made) return made;
     if (auto checked = check_folder(inner, location.for_group); !checked) return checked;
+  }
+  return {};
+}
+
+Result<> check_readable(const Location& location) {
+  const std::string folder = location.folder();
+  struct stat status{};
+  if (::lstat(folder.c_str(), &status) != 0) return {};
+  if (S_ISLNK(status.st_mode)) return refuse_link(folder);
+  // Root's may be given to all to read.
+  if (!location.for_group && status.st_uid != ::geteuid() && status.st_uid != 0) {
+    return refuse_foreign(folder);
   }
   return {};
 }

@@ -55,6 +55,10 @@ Result<> check_namespace(std::string_view name);
 // not for a group get the mode 0700, if others could enter them.
 Result<> make_folders(const Location& location);
 
+// Whether what is in a namespace may be given out: not through a symbolic link, nor, unless the
+// cache is for a group, what belongs to another user than this one or root. Nothing there is fine.
+Result<> check_readable(const Location& location);
+
 // The namespaces that have a database, in the order of their names. None if there is no root.
 Result<std::vector<std::string>> list_namespaces(const std::string& root);
 

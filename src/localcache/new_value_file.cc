@@ -92,7 +92,11 @@ std::string NewValueFile::temporary_path() const {
 
 Result<bool> NewValueFile::make(unsigned mode) {
   name_ = random_name();
-  file_ = open_file_at(folder_.get(), temporary_name(), O_RDWR | O_CREAT | O_EXCL, mode);
+  file_ = make_unnamed_file(folder_.get(), mode);
+  unnamed_ = static_cast<bool>(file_);
+  if (!file_) {
+    file_ = open_file_at(folder_.get(), temporary_name(), O_RDWR | O_CREAT | O_EXCL, mode);
+  }
   if (!file_) {
     return std::unexpected(system_error(errno, fmt::format("make {}", temporary_path())));
   }
@@ -103,7 +107,7 @@ Result<bool> NewValueFile::make(unsigned mode) {
     return std::unexpected(locked.error());
   }
   struct stat status{};
-  return *locked && ::fstat(file_.get(), &status) == 0 && status.st_nlink > 0;
+  return *locked && ::fstat(file_.get(), &status) == 0 && (unnamed_ || status.st_nlink > 0);
 }
 
 Result<NewValueFile> NewValueFile::write(const std::string& folder, unsigned mode,
@@ -172,15 +176,23 @@ NewValueFile::NewValueFile(NewValueFile&& other) noexcept
       name_(std::move(other.name_)),
       file_(std::move(other.file_)),
       header_(other.header_),
+      unnamed_(other.unnamed_),
       published_(other.published_),
       kept_(other.kept_) {}
 
 NewValueFile::~NewValueFile() {
-  if (!file_ || kept_) return;
+  if (!file_ || kept_ || (unnamed_ && !published_)) return;
   ::unlinkat(folder_.get(), published_ ? name_.c_str() : temporary_name().c_str(), 0);
 }
 
 Result<> NewValueFile::publish() {
+  if (unnamed_) {
+    if (!name_file(file_.get(), folder_.get(), name_)) {
+      return std::unexpected(system_error(errno, fmt::format("name {}/{}", folder_path_, name_)));
+    }
+    published_ = true;
+    return {};
+  }
   if (::renameat(folder_.get(), temporary_name().c_str(), folder_.get(), name_.c_str()) != 0) {
     return std::unexpected(system_error(errno, fmt::format("rename {}", temporary_path())));
   }

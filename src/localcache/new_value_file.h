@@ -12,9 +12,10 @@
 
 namespace sluice::localcache {
 
-// A value on its way into a folder of values. It is written under a temporary name that begins with
-// "new-", and is locked while it is written, so that one whose writer is dead can be told. The
-// destructor deletes it, under whatever name, unless `keep` was called.
+// A value on its way into a folder of values. While it is written it has no name, and goes with its
+// writer; where the file system cannot do that, it has a temporary one that begins with "new-". It
+// is locked, so that one whose writer is dead can be told. The destructor deletes it, under
+// whatever name, unless `keep` was called.
 class NewValueFile {
  public:
   // Takes everything that `next` gives. `sync`: it is on the disk when this returns.
@@ -45,6 +46,7 @@ class NewValueFile {
   std::string name_;  // the final one
   Descriptor file_;
   ValueFileHeader header_;
+  bool unnamed_ = false;
   bool published_ = false;
   bool kept_ = false;
 };

@@ -196,6 +196,14 @@ Result<std::unique_ptr<OpenCache>> open_cache(const Location& location,
   if (writes) {
     if (auto made = make_folders(location); !made) return std::unexpected(made.error());
   }
+  if (auto checked = check_readable(location); !checked) return std::unexpected(checked.error());
+  // In a folder that a group shares, anybody in it may have put a pipe there, to wait at.
+  for (const char* const ending : {"-wal", "-shm", "-journal"}) {
+    if (!location.for_group) break;
+    if (auto checked = check_is_file(location.database() + ending); !checked) {
+      return std::unexpected(checked.error());
+    }
+  }
   auto users = lock_users(location, RangeLock::shared, writes, options.busy_timeout);
   if (!users) return std::unexpected(users.error());
   open->users = std::move(*users);
@@ -262,6 +270,7 @@ std::unique_ptr<OpenCache> open_still(const Location& location, const OpenOption
   ::clock_gettime(CLOCK_REALTIME, &now);
   const std::int64_t late = std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec - kTick;
   const auto& [database_moment, log_moment] = open->moments;
+  if (!check_readable(location)) return nullptr;  // refused by who opens it as usual
   // Other machines' changes show late.
   if (on_network_file_system(location.folder())) return nullptr;
   if (database_moment.file == 0 || log_moment.size != 0 || database_moment.changed > late ||

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "localcache/damage_test.h"
+#include "localcache/files.h"
 #include "localcache/statistics.h"
 
 namespace sluice::localcache {
@@ -67,6 +68,36 @@ TEST_F(RecoveryTest, ADamagedValueFileIsNotGivenOut) {
   EXPECT_NE(lost.error().message.find("there is no file " + path), std::string::npos)
       << lost.error().message;
   EXPECT_EQ(cache.verify()->problems.at(0).kind, Problem::Kind::lost_value);
+}
+
+// What a killed writer has begun has no name, and is gone with it.
+TEST_F(RecoveryTest, AKilledWriterLeavesNoFile) {
+  fill(1);
+  if (!make_unnamed_file(open_folder(location_.values())->get(), 0600)) {
+    GTEST_SKIP() << "this file system has no files without a name";
+  }
+  const auto before = value_files();
+  int begun[2];
+  ASSERT_EQ(pipe(begun), 0);
+  const pid_t writer = run_child([&] {
+    Cache cache = open();
+    int pieces = 0;
+    const auto set = cache.set_from("large", [&]() -> Result<std::string_view> {
+      static const std::string piece = random_bytes(300'000, 7);
+      if (++pieces < 4) return piece;
+      static_cast<void>(!::write(begun[1], "x", 1));
+      ::pause();
+      return piece;
+    });
+    return set ? 1 : 2;
+  });
+  char byte = 0;
+  ASSERT_EQ(read(begun[0], &byte, 1), 1);
+  kill(writer, SIGKILL);
+  EXPECT_EQ(wait_for(writer), 128 + SIGKILL);
+  EXPECT_EQ(value_files(), before);
+  close(begun[0]);
+  close(begun[1]);
 }
 
 TEST_F(RecoveryTest, GcRemovesOrphans) {

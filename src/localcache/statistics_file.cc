@@ -41,6 +41,11 @@ Mapped map(int file, bool writable) {
   struct stat status{};
   if (::fstat(file, &status) != 0) return {};
   if (status.st_size != static_cast<off_t>(sizeof(Statistics::Memory))) return {.damaged = true};
+  // A copy that left holes, which a write may find no room for: that kills.
+  if (writable && status.st_blocks * 512 < status.st_size &&
+      ::fallocate(file, 0, 0, status.st_size) != 0 && errno == ENOSPC) {
+    return {};
+  }
   void* const at = ::mmap(nullptr, sizeof(Statistics::Memory),
                           writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, file, 0);
   if (at == MAP_FAILED) return {};
@@ -54,7 +59,12 @@ Mapped map(int file, bool writable) {
 // nothing is.
 Result<> put_empty(const std::string& path, unsigned mode, bool replace) {
   const std::string temporary = path + ".new-" + random_name();
-  const Descriptor file = open_file(temporary, O_RDWR | O_CREAT | O_EXCL, mode);
+  const auto folder = open_folder(path.substr(0, path.rfind('/')));
+  if (!folder) return std::unexpected(folder.error());
+  // One without a name can only be put where there is nothing.
+  Descriptor file = replace ? Descriptor() : make_unnamed_file(folder->get(), mode);
+  const bool unnamed = static_cast<bool>(file);
+  if (!file) file = open_file(temporary, O_RDWR | O_CREAT | O_EXCL, mode);
   if (!file) return std::unexpected(system_error(errno, fmt::format("make {}", temporary)));
   struct Header {
     std::uint64_t magic = kStatisticsMagic;
@@ -69,14 +79,16 @@ Result<> put_empty(const std::string& path, unsigned mode, bool replace) {
     auto written = write_all_at(file.get(), temporary,
                                 {reinterpret_cast<const char*>(&header), sizeof header}, 0);
     if (!written) {
-      ::unlink(temporary.c_str());
+      if (!unnamed) ::unlink(temporary.c_str());
       return written;
     }
-    const int put = replace ? ::rename(temporary.c_str(), path.c_str())
-                            : ::link(temporary.c_str(), path.c_str());
-    reason = put == 0 || errno == EEXIST ? 0 : errno;
+    const bool put = unnamed
+                         ? name_file(file.get(), folder->get(), path.substr(path.rfind('/') + 1))
+                     : replace ? ::rename(temporary.c_str(), path.c_str()) == 0
+                               : ::link(temporary.c_str(), path.c_str()) == 0;
+    reason = put || errno == EEXIST ? 0 : errno;
   }
-  ::unlink(temporary.c_str());
+  if (!unnamed) ::unlink(temporary.c_str());
   if (reason != 0) return std::unexpected(system_error(reason, fmt::format("make {}", path)));
   return {};
 }
@@ -94,7 +106,7 @@ Result<Statistics::Opened> Statistics::open(const std::string& path, unsigned mo
   bool replaced = false;
   // Each turn ends with a file that is whole, unless others damage it as fast as it is replaced.
   for (int turn = 0; turn < 10; ++turn) {
-    const Descriptor file = open_file(path, O_RDWR);
+    const Descriptor file = open_file(path, O_RDWR | O_NONBLOCK);
     if (!file) {
       if (errno != ENOENT)
         return std::unexpected(system_error(errno, fmt::format("open {}", path)));
@@ -118,7 +130,8 @@ Result<Statistics::Opened> Statistics::open(const std::string& path, unsigned mo
 }
 
 Result<StatisticsView> Statistics::read(const std::string& path) {
-  const Descriptor file = open_file(path, O_RDONLY);
+  // A pipe in its place is not waited for.
+  const Descriptor file = open_file(path, O_RDONLY | O_NONBLOCK);
   if (!file) {
     if (errno == ENOENT) return fail(ErrorCode::not_found, "there are no statistics at {}.", path);
     return std::unexpected(system_error(errno, fmt::format("open {}", path)));

@@ -188,6 +188,27 @@ TEST_F(StatisticsTest, ADamagedFileIsReplaced) {
   EXPECT_EQ(Statistics::read(path_).error().code, ErrorCode::not_found);
 }
 
+// cp --sparse, rsync and archives leave holes, and a write into one on a full disk kills.
+TEST_F(StatisticsTest, ACopyWithHolesIsFilled) {
+  map()->add(Counter::hits);
+  const std::string whole = path_;
+  path_ += ".copy";
+  {
+    std::ifstream from(whole, std::ios::binary);
+    const std::string bytes(std::istreambuf_iterator<char>(from), {});
+    std::ofstream to(path_, std::ios::binary);
+    to.write(bytes.data(), 4096);
+  }
+  std::filesystem::resize_file(path_, std::filesystem::file_size(whole));
+  struct stat status{};
+  ASSERT_EQ(stat(path_.c_str(), &status), 0);
+  if (status.st_blocks * 512 >= status.st_size) GTEST_SKIP() << "this file system makes no holes";
+  const auto statistics = map();
+  ASSERT_EQ(stat(path_.c_str(), &status), 0);
+  EXPECT_GE(status.st_blocks * 512, status.st_size);
+  EXPECT_EQ(statistics->view().counters[static_cast<std::size_t>(Counter::hits)], 1);
+}
+
 TEST_F(StatisticsTest, IsWrittenInTheDocumentedFormats) {
   StatisticsView view;
   view.counters[0] = 3;
