@@ -1,9 +1,11 @@
 #include "terminal.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdlib>
 
@@ -48,6 +50,19 @@ Result<> write_output(std::string_view bytes) {
   if (error == 0) return {};
   if (error == EPIPE) die_of(SIGPIPE);
   return std::unexpected(system_error(error, "write to stdout"));
+}
+
+Result<std::size_t> write_ready_output(std::string_view bytes) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    // A pipe that is ready takes so much at once (pipe(7)).
+    pollfd ready{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
+    if (::poll(&ready, 1, 0) <= 0) break;
+    const std::string_view piece = bytes.substr(done, PIPE_BUF);
+    if (auto written = write_output(piece); !written) return std::unexpected(written.error());
+    done += piece.size();
+  }
+  return done;
 }
 
 void write_errors(std::string_view bytes) {

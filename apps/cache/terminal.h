@@ -1,6 +1,7 @@
 // What a cache command writes: results to stdout, everything else to stderr.
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 #include "base/error.h"
@@ -14,6 +15,8 @@ void open_standard_descriptors();
 
 // Writes to stdout. A reader that has gone away ends the program as SIGPIPE would, without a word.
 Result<> write_output(std::string_view bytes);
+// Writes as much of it as goes without waiting for whoever reads. Returns how much that was.
+Result<std::size_t> write_ready_output(std::string_view bytes);
 // Writes what another program has written to its stderr to ours.
 void write_errors(std::string_view bytes);
 

@@ -22,6 +22,9 @@ using localcache::EntryInfo;
 using localcache::TimePoint;
 
 constexpr std::size_t kFlushAt = std::size_t{64} << 10;
+// What waits for a slow reader while the cache is read. Beyond it the reading stops until all is
+// written.
+constexpr std::size_t kMostWaiting = std::size_t{4} << 20;
 constexpr std::size_t kWidestCommand = 60;
 constexpr std::size_t kWidestKey = 60;  // on a terminal
 
@@ -105,10 +108,19 @@ class Lister {
       if (!matcher) return std::unexpected(matcher.error());
       selector.matches = std::move(*matcher);
     }
-    auto listed = (*cache)->list(selector, [this](const EntryInfo& info) { return take(info); });
-    if (!listed) return listed;
-    if (!written_) return written_;
-    return cache_cli::write_output(long_ ? table_.text() : out_);
+    do {
+      stopped_ = false;
+      const std::optional<std::string> after = last_;
+      auto listed = (*cache)->list(
+          selector, [this](const EntryInfo& info) { return take(info); },
+          after ? &*after : nullptr);
+      if (!listed) return listed;
+      if (!written_) return written_;
+      if (auto written = cache_cli::write_output(out_); !written) return written;
+      out_.clear();
+      flush_at_ = kFlushAt;
+    } while (stopped_);
+    return long_ ? cache_cli::write_output(table_.text()) : Result<>();
   }
 
  private:
@@ -128,10 +140,17 @@ class Lister {
       out_ += for_terminal_ ? printable(info.key) : info.key;
       out_ += end_;
     }
-    if (out_.size() < kFlushAt) return true;
-    written_ = cache_cli::write_output(out_);
-    out_.clear();
-    return written_.has_value();
+    if (out_.size() < flush_at_) return true;
+    const auto written = cache_cli::write_ready_output(out_);
+    if (!written) {
+      written_ = std::unexpected(written.error());
+      return false;
+    }
+    out_.erase(0, *written);
+    flush_at_ = out_.size() + kFlushAt;
+    stopped_ = out_.size() >= kMostWaiting;
+    if (stopped_) last_ = info.key;
+    return !stopped_;
   }
 
   Session& session_;
@@ -145,6 +164,9 @@ class Lister {
   TimePoint now_;
   std::uint64_t taken_ = 0;
   std::string out_;
+  std::size_t flush_at_ = kFlushAt;
+  bool stopped_ = false;             // for a slow reader
+  std::optional<std::string> last_;  // the key to go on behind then
   Result<> written_;
   Table table_{{{"KEY"},
                 {"BYTES", Table::Align::right},

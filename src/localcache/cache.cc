@@ -238,12 +238,13 @@ Result<std::uint64_t> Cache::erase_all(const Selector& selector) {
   return count;
 }
 
-Result<> Cache::list(const Selector& selector, const std::function<bool(const EntryInfo&)>& each) {
+Result<> Cache::list(const Selector& selector, const std::function<bool(const EntryInfo&)>& each,
+                     const std::string* after) {
   OpenCache& open = *state_->open;
   const Timer timer(open, Timed::list);
   if (!open.table) return {};
   const std::int64_t now = open.now();
-  auto done = open.table->each(selector, nullptr, 0, [&](const Row& row) {
+  auto done = open.table->each(selector, after, 0, [&](const Row& row) {
     return (selector.matches && !selector.matches(row.key)) || each(row.info(now));
   });
   if (!done) return std::unexpected(open.explain(done.error()));

@@ -154,8 +154,10 @@ class Cache {
   Result<> batch(std::span<const Operation> operations, const TakeAnswer& take);
 
   // Calls `each` with the selected entries in the order of their keys, stale ones too, until it
-  // returns false. It must not use this object.
-  Result<> list(const Selector& selector, const std::function<bool(const EntryInfo&)>& each);
+  // returns false. With `after`, those behind this key. It must not use this object, nor wait: as
+  // long as this lasts, what others write makes SQLite's log longer.
+  Result<> list(const Selector& selector, const std::function<bool(const EntryInfo&)>& each,
+                const std::string* after = nullptr);
 
   // Entries and bytes at this moment. Takes the same time whatever they are.
   Result<Size> size();

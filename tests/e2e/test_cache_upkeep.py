@@ -1,13 +1,16 @@
 """`sluice cache`: sizes, limits, statistics, health; what repair brings back; where there is nothing to do."""
 
+import json
 import os
 import re
+import select
 import subprocess
 import threading
+import time
 import unittest
 
 from cache_case import CacheTest
-from harness import DONE, FAILED, NOT_FOUND, SLUICE
+from harness import DONE, FAILED, NOT_FOUND, PATIENCE, SLUICE
 
 PAGE = 8192
 
@@ -63,6 +66,35 @@ class Sizes(CacheTest):
         shown = self.on_terminal("cache", "clear", answers=[(b"Delete 1 entry", b"y\n")])
         self.assertEqual((shown.code, self.size()["entries"]), (DONE, 0))
         self.assertEqual(self.cache("repair", "--json").json()["kept"], 0)
+
+    def test_a_listing_that_nobody_reads_keeps_no_log_growing(self):
+        count = 3000
+        keys = [f"{i:05}" + "k" * 3000 for i in range(count)]
+        self.cache("batch", stdin="".join(
+            json.dumps({"op": "set", "key": key, "value": "v"}) + "\n" for key in keys))
+        reader, writer = os.pipe()
+        # It writes more than it may hold and the pipe takes, and waits.
+        listing = subprocess.Popen([SLUICE, "cache", "list"], stdout=writer,
+                                   env=self.environment(), cwd=self.folder)
+        self.addCleanup(listing.wait)
+        self.addCleanup(listing.kill)
+        os.close(writer)
+        self.assertTrue(select.select([reader], [], [], PATIENCE)[0])
+        log = self.folder_of() / "cache.db-wal"
+        end = time.monotonic() + PATIENCE
+        while True:
+            # This makes the log longer than that, until it is moved into the database.
+            self.cache("batch", stdin="".join(
+                json.dumps({"op": "set", "key": f"new {i}", "value": os.urandom(10_000).hex()}) + "\n"
+                for i in range(100)))
+            self.cache("gc")
+            if not log.exists() or log.stat().st_size < 100_000:
+                break
+            self.assertLess(time.monotonic(), end, "the listing keeps the log")
+        self.assertIsNone(listing.poll())
+        with os.fdopen(reader) as out:
+            self.assertEqual(set(keys) - set(out.read().split("\n")), set())
+        self.assertEqual(listing.wait(timeout=PATIENCE), 0)
 
     def test_an_exec_counts_once(self):
         def counted():
