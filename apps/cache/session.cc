@@ -20,7 +20,9 @@ Result<std::string> absolute(const std::string& path) {
   if (path.starts_with('/')) return path;
   char here[PATH_MAX];
   if (::getcwd(here, sizeof here) == nullptr) {
-    return std::unexpected(system_error(errno, "find the current folder"));
+    Error error = system_error(errno, "find the current folder");
+    error.code = ErrorCode::io;  // "not found" is said of entries
+    return std::unexpected(std::move(error));
   }
   return fmt::format("{}/{}", here, path);
 }

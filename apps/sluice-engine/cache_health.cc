@@ -3,10 +3,14 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <thread>
 
+#include "base/size.h"
 #include "base/utf8.h"
 #include "cache_command.h"
 #include "localcache/lock.h"
@@ -46,8 +50,9 @@ class Scratch {
  public:
   explicit Scratch(const Session& session)
       : location_(session.location()), options_(session.options(Access::write)) {
-    location_.name = fmt::format("health-check-{}", ::getpid());
+    location_.name = fmt::format("{}{}", kName, ::getpid());
     options_.timing = true;
+    remove_those_of_the_dead();
   }
   ~Scratch() {
     std::error_code ignored;
@@ -60,6 +65,21 @@ class Scratch {
   [[nodiscard]] const Location& location() const { return location_; }
 
  private:
+  static constexpr std::string_view kName = "health-check-";
+
+  // A check that was interrupted leaves its own.
+  void remove_those_of_the_dead() const {
+    const auto names = localcache::list_namespaces(location_.root);
+    for (const std::string& name : names.value_or(std::vector<std::string>())) {
+      if (!name.starts_with(kName)) continue;
+      const auto pid = parse_count(std::string_view(name).substr(kName.size()));
+      if (!pid || *pid == 0 || *pid > std::numeric_limits<pid_t>::max()) continue;
+      if (::kill(static_cast<pid_t>(*pid), 0) == 0 || errno != ESRCH) continue;
+      std::error_code ignored;
+      std::filesystem::remove_all(location_.root + "/" + name, ignored);
+    }
+  }
+
   Location location_;
   localcache::OpenOptions options_;
 };

@@ -74,9 +74,11 @@ Result<> reset(const Session& session) {
 Result<> record(const Session& session, std::string_view text) {
   const std::size_t equals = text.rfind('=');
   const auto took = parse_count(equals == std::string_view::npos ? "" : text.substr(equals + 1));
-  if (!took || *took > std::uint64_t{1} << 40) {
+  constexpr std::uint64_t kDay = 86'400'000;
+  if (!took || *took > kDay) {
     return fail(ErrorCode::invalid_argument,
-                "--record takes an operation and whole milliseconds: write_cache=15.");
+                "--record takes an operation and whole milliseconds, a day at most: "
+                "write_cache=15.");
   }
   const std::string_view wanted =
       text.substr(0, equals) == "batch_write" ? "batch_cache" : text.substr(0, equals);

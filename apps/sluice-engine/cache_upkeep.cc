@@ -1,6 +1,7 @@
 // sluice cache limit, gc, verify, repair, clear
 #include <boost/json.hpp>
 
+#include "base/base64.h"
 #include "base/size.h"
 #include "base/utf8.h"
 #include "cache_command.h"
@@ -32,7 +33,12 @@ std::string none(const Session& session) {
 }
 
 json::object named(const Session& session) {
-  return {{"namespace", printable(session.location().name)}};
+  const std::string& name = session.location().name;
+  if (is_utf8(name)) return {{"namespace", name}};
+  // As append_json_field writes it.
+  std::string encoded;
+  append_base64(encoded, name);
+  return {{"namespace", encoded}, {"namespace_base64", true}};
 }
 
 // The answer of a command that takes entries away; in a dry run the counts are 0, and a field of

@@ -91,12 +91,15 @@ batch_write_cache() {
 
 # Lines KEY:VALUE on stdin as operations. A line that is none becomes one that fails.
 _sluice_batch_lines() (
+  number=0
   while IFS= read -r line || [ -n "$line" ]; do
+    number=$((number + 1))
     case $line in
       *:*) printf 'set\0%s\0%s\0' "${line%%:*}" "${line#*:}" ;;
       '') ;;
       *)
-        echo "batch_write_cache: this line is not KEY:VALUE and was left out: $line" >&2
+        # Not what it says: it may be a part of a value.
+        echo "batch_write_cache: line $number is not KEY:VALUE and was left out" >&2
         printf 'set\0\0\0'
         ;;
     esac
@@ -157,6 +160,18 @@ record_performance_metric() {
       return 2
       ;;
   esac
+  if [ "${#2}" -gt 18 ] || [ "${#3}" -gt 18 ]; then
+    echo "record_performance_metric: START and END are milliseconds, not $2, $3" >&2
+    return 2
+  fi
+  # A number that begins with 0 is octal to a shell.
+  while :; do
+    case $2:$3 in
+      0[0-9]*:*) set -- "$1" "${2#0}" "$3" ;;
+      *:0[0-9]*) set -- "$1" "$2" "${3#0}" ;;
+      *) break ;;
+    esac
+  done
   _sluice_cache stats --record "$1=$(($3 - $2))"
 }
 

@@ -112,7 +112,9 @@ TEST_F(BadInputTest, ForeignAndNewerDatabasesAreLeftAlone) {
   }
   EXPECT_EQ(Cache::repair(location_, options_).error().code, ErrorCode::unsupported);
   run_sql("PRAGMA user_version = 1; PRAGMA application_id = 7");
-  EXPECT_EQ(Cache::open(location_, options_).error().code, ErrorCode::invalid_argument);
+  const Error foreign = Cache::open(location_, options_).error();
+  EXPECT_EQ(foreign.code, ErrorCode::invalid_argument);
+  EXPECT_NE(foreign.message.find("name another namespace."), std::string::npos) << foreign.message;
   EXPECT_EQ(Cache::repair(location_, options_).error().code, ErrorCode::invalid_argument);
   run_sql("PRAGMA application_id = 0x534c4341");
   options_.access = Access::read;

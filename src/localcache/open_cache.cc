@@ -137,7 +137,12 @@ std::string without_advice(std::string message) {
 }
 
 Error OpenCache::explain(Error error) const {
-  if (error.code != ErrorCode::corrupt) return error;
+  if (error.code != ErrorCode::corrupt) {
+    const std::size_t length = error.message.size();
+    error.message = without_advice(std::move(error.message));
+    if (error.message.size() < length) error.message += " Move it away, or name another namespace.";
+    return error;
+  }
   error.message = without_advice(std::move(error.message));
   const std::string folder =
       location.for_group ? fmt::format(" --dir {}", shell_quoted(location.root)) : std::string();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 
 #include "localcache/statistics_memory.h"
 
@@ -41,8 +42,8 @@ static_assert(Statistics::hit_places == 1U << 12, "what first_place counts on");
 Timing timing_of(TimedOperation& operation, Timed which) {
   Timing timing{.operation = which};
   timing.count = atomic(operation.count).load(kRelaxed);
-  timing.total =
-      std::chrono::nanoseconds(static_cast<std::int64_t>(atomic(operation.total).load(kRelaxed)));
+  timing.total = std::chrono::nanoseconds(static_cast<std::int64_t>(std::min<std::uint64_t>(
+      atomic(operation.total).load(kRelaxed), std::numeric_limits<std::int64_t>::max())));
   const std::uint64_t longest = atomic(operation.longest).load(kRelaxed);
   timing.longest = std::chrono::nanoseconds(static_cast<std::int64_t>(longest));
   std::array<std::uint64_t, kBuckets> buckets{};
@@ -82,7 +83,9 @@ std::string_view name(Counter counter) {
 }
 
 void Statistics::record(Timed operation, std::chrono::nanoseconds took) {
-  const auto nanoseconds = static_cast<std::uint64_t>(std::max<std::int64_t>(took.count(), 0));
+  // A day at most: what callers bring must not make a sum that is none.
+  const auto nanoseconds = static_cast<std::uint64_t>(std::clamp<std::int64_t>(
+      took.count(), 0, std::chrono::nanoseconds(std::chrono::days(1)).count()));
   TimedOperation& of = memory_->operations[static_cast<std::size_t>(operation)];
   atomic(of.count).fetch_add(1, kRelaxed);
   atomic(of.buckets[bucket_of(nanoseconds)]).fetch_add(1, kRelaxed);

@@ -57,6 +57,12 @@ class Sizes(CacheTest):
         self.assertEqual((gone["expired"], gone["dry_run"]), (1, False))
         self.assertNotIn("would_expire", gone)
         self.assertTrue(self.cache("verify", "--json").json()["intact"])
+        # A name that is not UTF-8 reads the same everywhere.
+        for command in (("size",), ("verify",), ("gc",), ("delete", "k")):
+            done = subprocess.run([SLUICE, "cache", *command, "--ns", b"\xff", "--json"], check=True,
+                                  env=self.environment(), capture_output=True)
+            told = json.loads(done.stdout)
+            self.assertEqual((told["namespace"], told["namespace_base64"]), ("/w==", True))
         self.refused("cache", "clear", mentions="--yes")
         would = self.cache("clear", "--json", "--dry-run").json()
         self.assertEqual((would["deleted"], would["would_delete"], would["dry_run"]), (0, 1, True))
@@ -143,9 +149,14 @@ class Sizes(CacheTest):
         self.assertTrue(verdicts[3], health)
         self.assertIn("900 of 900 sets counted", health["checks"][4]["detail"])
         self.assertEqual((health["healthy"], done.code == DONE), (all(verdicts), all(verdicts)))
-        # The scratch namespace is gone.
+        # The scratch namespace is gone, and so is one of a check that was killed.
         self.assertEqual(self.cache("list", "--namespaces").lines(), [])
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        self.cache("set", "k", "v", "--ns", f"health-check-{dead.pid}")
+        self.cache("set", "k", "v", "--ns", f"health-check-{os.getpid()}")
         text = self.run_sluice("cache", "health").text
+        self.assertEqual(self.cache("list", "--namespaces").lines(), [f"health-check-{os.getpid()}"])
         self.assertEqual(len(re.findall(r"(?m)^.* (PASS|FAIL) +[0-9.]+ ms ", text)), 5)
 
 
