@@ -133,8 +133,8 @@ class Batch {
   OpenCache& open_;
   std::span<const Operation> operations_;
   const Cache::TakeAnswer& take_;
-  std::vector<std::optional<Content>> large_;  // by step
-  std::vector<Result<>> checked_;              // by step
+  std::vector<std::optional<PreparedValue>> large_;  // by step
+  std::vector<Result<>> checked_;                    // by step
 };
 
 }  // namespace

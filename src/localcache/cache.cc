@@ -88,7 +88,8 @@ const std::vector<std::string>& Cache::notices() const {
 
 namespace {
 
-Result<> store(OpenCache& open, std::string_view key, Content& content, const SetOptions& options) {
+Result<> store(OpenCache& open, std::string_view key, PreparedValue& content,
+               const SetOptions& options) {
   int rounds = 0;
   return in_steps(open, [&](Change& change) -> Result<bool> {
     if (auto folded = change.fold(kMostFolded, kFoldPlaces); !folded) {
@@ -116,7 +117,7 @@ Result<bool> erase_key(OpenCache& open, std::string_view key) {
   return existed;
 }
 
-Result<> store_or_refuse(OpenCache& open, std::string_view key, Result<Content> content,
+Result<> store_or_refuse(OpenCache& open, std::string_view key, Result<PreparedValue> content,
                          const SetOptions& options) {
   Result<> stored =
       content ? store(open, key, *content, options) : std::unexpected(std::move(content.error()));

@@ -40,9 +40,14 @@ double Change::priority(const Row& row) const {
 Result<bool> Change::fold_into(Row& row) {
   if (open_->statistics == nullptr) return false;
   const auto hits = open_->statistics->take_hits(static_cast<std::uint64_t>(row.id));
-  if (!hits || !Statistics::same_check(hits->check, hit_check(row.key))) return false;
-  row.hits += hits->times;
-  row.used = std::max(row.used, to_milliseconds(hits->last));
+  if (!hits) return false;
+  return add_hits(row, *hits);
+}
+
+Result<bool> Change::add_hits(Row& row, const Statistics::Hits& hits) {
+  if (!Statistics::same_check(hits.check, hit_check(row.key))) return false;
+  row.hits += hits.times;
+  row.used = std::max(row.used, to_milliseconds(hits.last));
   row.priority = priority(row);
   if (auto touched = table_->touch(row); !touched) return std::unexpected(touched.error());
   return true;
@@ -83,7 +88,7 @@ Result<std::optional<Row>> Change::evict(std::int64_t but) {
   return row;
 }
 
-Result<Stored> Change::set(std::string_view key, Content& content, const SetOptions& options,
+Result<Stored> Change::set(std::string_view key, PreparedValue& content, const SetOptions& options,
                            std::size_t most_evicted) {
   const Limits& limits = totals_.limits;
   if (!fits(key, content.value_bytes, limits)) return std::unexpected(no_room(key, limits));
@@ -199,7 +204,7 @@ Result<std::uint64_t> Change::erase_expired(std::size_t most) {
 Result<> Change::clear() {
   expired_ = evicted_ = 0;
   totals_ = Totals{.limits = totals_.limits};
-  return open_->database->run("DELETE FROM entry; DELETE FROM tag");
+  return table_->clear();
 }
 
 Result<std::uint64_t> Change::fold(std::size_t most, std::size_t places) {
@@ -208,12 +213,10 @@ Result<std::uint64_t> Change::fold(std::size_t most, std::size_t places) {
   for (const Statistics::Hits& hits : open_->statistics->take_some_hits(most, places)) {
     auto row = table_->find_id(static_cast<std::int64_t>(hits.id));
     if (!row) return std::unexpected(row.error());
-    if (!*row || !Statistics::same_check(hits.check, hit_check((*row)->key))) continue;
-    (*row)->hits += hits.times;
-    (*row)->used = std::max((*row)->used, to_milliseconds(hits.last));
-    (*row)->priority = priority(**row);
-    if (auto touched = table_->touch(**row); !touched) return std::unexpected(touched.error());
-    ++folded;
+    if (!*row) continue;
+    const auto added = add_hits(**row, hits);
+    if (!added) return std::unexpected(added.error());
+    if (*added) ++folded;
   }
   return folded;
 }

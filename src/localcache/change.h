@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "evict/gdsf.h"
 #include "localcache/prepare.h"
+#include "localcache/statistics.h"
 
 namespace sluice::localcache {
 
@@ -36,7 +37,7 @@ class Change {
  public:
   static Result<Change> begin(OpenCache& open);
 
-  Result<Stored> set(std::string_view key, Content& content, const SetOptions& options,
+  Result<Stored> set(std::string_view key, PreparedValue& content, const SetOptions& options,
                      std::size_t most_evicted);
   Result<bool> erase(std::string_view key);
   // A row of this transaction's table.
@@ -74,6 +75,8 @@ class Change {
   Result<std::optional<Row>> evict(std::int64_t but);
   Result<> take_out(const Row& row);
   Result<bool> fold_into(Row& row);
+  // Hits that belong to another entry, which had the id before, are none of this one's.
+  Result<bool> add_hits(Row& row, const Statistics::Hits& hits);
 
   OpenCache* open_;
   Table* table_;

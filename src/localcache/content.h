@@ -1,4 +1,4 @@
-// Content: how a value is stored, and how it is known to be what was stored.
+// How values and tags are stored, and how they are known to be what was stored.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +53,7 @@ class Codec {
   std::string buffer_;
 };
 
-// XXH3 of bytes. Of a file's content the same, piece by piece (see ValueFile).
+// XXH3 of bytes. Of a file's content the same, piece by piece (see value_file.h).
 [[nodiscard]] std::uint64_t content_hash(std::string_view stored);
 
 // What the checksum of an entry covers beside its stored bytes.

@@ -58,7 +58,7 @@ Result<std::uint64_t> remove_orphans(OpenCache& open, std::uint64_t& freed_bytes
   if (!transaction) return std::unexpected(transaction.error());
   const auto files = list_value_files(open.location.values(), true);
   if (!files) return std::unexpected(files.error());
-  const auto named = named_files(open);
+  const auto named = open.table->files();
   if (!named) return std::unexpected(named.error());
   std::uint64_t count = files->abandoned.size();
   const auto folder = open_folder(open.location.values());
@@ -75,19 +75,6 @@ Result<std::uint64_t> remove_orphans(OpenCache& open, std::uint64_t& freed_bytes
     if (known) freed_bytes += static_cast<std::uint64_t>(status.st_size);
   }
   return count;
-}
-
-Result<std::set<std::string>> named_files(OpenCache& open) {
-  auto rows = open.database->prepare("SELECT stored FROM entry WHERE form & 2");
-  if (!rows) return std::unexpected(rows.error());
-  std::set<std::string> named;
-  for (;;) {
-    const auto stepped = rows->step();
-    if (!stepped) return std::unexpected(stepped.error());
-    if (!*stepped) return named;
-    const std::string_view stored = rows->blob(0);
-    named.emplace(stored.substr(0, stored.find(' ')));
-  }
 }
 
 Result<Collected> Cache::gc() {

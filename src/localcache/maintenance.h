@@ -2,16 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
-#include <string>
 
 #include "base/error.h"
 #include "localcache/open_cache.h"
 
 namespace sluice::localcache {
-
-// The names of the files that entries name.
-Result<std::set<std::string>> named_files(OpenCache& open);
 
 // Deletes the files that no entry names, and temporary ones of dead writers. Returns their number,
 // and adds their size to `freed_bytes`.

@@ -9,8 +9,8 @@ namespace {
 // Values up to this size are compressed in one piece.
 constexpr std::size_t kLargestWhole = std::size_t{1} << 20;
 
-Content whole(OpenCache& open, std::string_view value) {
-  Content content{.value_bytes = value.size(), .stored = value};
+PreparedValue whole(OpenCache& open, std::string_view value) {
+  PreparedValue content{.value_bytes = value.size(), .stored = value};
   if (const auto compressed = open.codec.compress(value)) {
     content.form = Form::compressed;
     content.stored = *compressed;
@@ -19,15 +19,15 @@ Content whole(OpenCache& open, std::string_view value) {
   return content;
 }
 
-Result<Content> in_file(OpenCache& open, const Cache::Pieces& next) {
+Result<PreparedValue> in_file(OpenCache& open, const Cache::Pieces& next) {
   auto file = NewValueFile::write(open.location.values(), open.file_mode(), next,
                                   open.options.sync != Sync::off);
   if (!file) return std::unexpected(file.error());
   const ValueFileHeader& header = file->header();
-  return Content{.form = header.form,
-                 .value_bytes = header.value_bytes,
-                 .stored_hash = header.stored_hash,
-                 .file = std::move(*file)};
+  return PreparedValue{.form = header.form,
+                       .value_bytes = header.value_bytes,
+                       .stored_hash = header.stored_hash,
+                       .file = std::move(*file)};
 }
 
 }  // namespace
@@ -64,11 +64,11 @@ Result<> check_options(const SetOptions& options) {
   return {};
 }
 
-Result<Content> prepare(OpenCache& open, std::string_view key, std::string_view value,
-                        const Limits& limits) {
+Result<PreparedValue> prepare(OpenCache& open, std::string_view key, std::string_view value,
+                              const Limits& limits) {
   if (!fits(key, value.size(), limits)) return std::unexpected(no_room(key, limits));
   if (value.size() <= kLargestWhole) {
-    Content content = whole(open, value);
+    PreparedValue content = whole(open, value);
     if (content.stored.size() <= kLargestInline) return content;
   }
   bool given = false;
@@ -77,8 +77,8 @@ Result<Content> prepare(OpenCache& open, std::string_view key, std::string_view 
   });
 }
 
-Result<Content> prepare(OpenCache& open, std::string_view key, const Cache::Pieces& next,
-                        const Limits& limits, std::string& buffer) {
+Result<PreparedValue> prepare(OpenCache& open, std::string_view key, const Cache::Pieces& next,
+                              const Limits& limits, std::string& buffer) {
   buffer.clear();
   bool ended = false;
   while (!ended && buffer.size() <= kLargestWhole) {

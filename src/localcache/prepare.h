@@ -13,7 +13,7 @@
 namespace sluice::localcache {
 
 // A value that is ready to be stored.
-struct Content {
+struct PreparedValue {
   std::uint32_t form = 0;
   std::uint64_t value_bytes = 0;
   std::uint64_t stored_hash = 0;
@@ -24,11 +24,11 @@ struct Content {
 // What it takes to be ready: small values are compressed into the codec's buffer, which the next
 // value overwrites; large ones are written to a file. `too_large` for what cannot be stored under
 // `limits`.
-Result<Content> prepare(OpenCache& open, std::string_view key, std::string_view value,
-                        const Limits& limits);
+Result<PreparedValue> prepare(OpenCache& open, std::string_view key, std::string_view value,
+                              const Limits& limits);
 // The same for a value that comes in pieces. `buffer` keeps a small one.
-Result<Content> prepare(OpenCache& open, std::string_view key, const Cache::Pieces& next,
-                        const Limits& limits, std::string& buffer);
+Result<PreparedValue> prepare(OpenCache& open, std::string_view key, const Cache::Pieces& next,
+                              const Limits& limits, std::string& buffer);
 Result<> check_options(const SetOptions& options);
 
 // Whether an entry may be stored under `limits` at all; and the error if it may not.

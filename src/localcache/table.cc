@@ -254,6 +254,22 @@ Result<> Table::each(const Selector& selector, const std::string* after, std::si
   }
 }
 
+Result<std::set<std::string>> Table::files() {
+  auto rows = database_.prepare("SELECT " SLUICE_ROW ", " SLUICE_FILE " FROM entry WHERE form & 2");
+  if (!rows) return std::unexpected(rows.error());
+  std::set<std::string> names;
+  for (;;) {
+    const auto stepped = rows->step();
+    if (!stepped) return std::unexpected(stepped.error());
+    if (!*stepped) return names;
+    names.insert(read_row(*rows).file);
+  }
+}
+
+Result<> Table::clear() {
+  return database_.run("DELETE FROM entry; DELETE FROM tag");
+}
+
 Result<> Table::scan(std::int64_t from,
                      const std::function<bool(const Row&, std::string_view)>& take) {
   auto rows = database_.prepare("SELECT " SLUICE_ROW

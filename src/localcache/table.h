@@ -1,9 +1,11 @@
-// Table: the rows of one open namespace. SQL lives here.
+// Table: the rows of one open namespace, and the statements that read and change them. What checks
+// or mends a database as a whole has statements of its own (verify, repair).
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -100,6 +102,10 @@ class Table {
   // nothing more. `prefix` and `tag` of the selector only.
   Result<> each(const Selector& selector, const std::string* after, std::size_t most,
                 const std::function<bool(const Row&)>& take);
+  // The names of all files of values.
+  Result<std::set<std::string>> files();
+  // Deletes every row and tag.
+  Result<> clear();
   // Rows by id, with what is stored: for checking. From `from` on, until `take` returns false.
   Result<> scan(std::int64_t from, const std::function<bool(const Row&, std::string_view)>& take);
 

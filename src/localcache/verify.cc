@@ -141,7 +141,7 @@ class Verifier {
                            open_.value_path(row.file)));
       }
     }
-    const auto named = named_files(open_);
+    const auto named = open_.table->files();
     if (!named) return {};  // the damage has been reported
     for (const std::string& file : unnamed) {
       if (!named->contains(file) && ::access(open_.value_path(file).c_str(), F_OK) == 0) {
