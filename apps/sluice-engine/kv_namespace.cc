@@ -17,7 +17,8 @@ std::string json_line(const store::Namespace& one) {
 }
 
 io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
-  auto opened = co_await open_backend(context, store_url(context, invocation));
+  const std::string url = store_url(context, invocation);
+  auto opened = co_await open_backend(context, url);
   if (!opened) co_return report_error(context, opened.error());
   const auto namespaces = co_await opened->backend->namespaces();
   if (!namespaces) co_return report_error(context, namespaces.error());
@@ -35,18 +36,23 @@ io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
 }
 
 io::Task<ExitCode> create(Context& context, const Invocation& invocation) {
-  auto opened =
-      co_await open_backend(context, store_url(context, invocation), invocation.on("dry-run"));
+  const std::string url = store_url(context, invocation);
+  const bool dry_run = invocation.on("dry-run");
+  const auto file = missing_file(context, url);
+  auto opened = co_await open_backend(context, url, dry_run);
   if (!opened) co_return report_error(context, opened.error());
   const std::string& title = invocation.arguments().front();
-  if (invocation.on("dry-run")) {
+  if (dry_run) {
     const auto there = co_await opened->backend->find_namespace(title);
-    if (there) {
+    if (there && there->title == title) {
       co_return report_error(context,
                              {ErrorCode::conflict, Retry::never, std::nullopt,
                               fmt::format("a namespace \"{}\" exists already", printable(title))});
     }
-    if (there.error().code != ErrorCode::not_found) co_return report_error(context, there.error());
+    if (!there && there.error().code != ErrorCode::not_found) {
+      co_return report_error(context, there.error());
+    }
+    if (file) context.console.say("would make the file {}", printable(*file));
     context.console.say("would create namespace \"{}\" in {}", printable(title),
                         opened->backend->description());
     co_return ExitCode::done;
@@ -61,7 +67,8 @@ io::Task<ExitCode> create(Context& context, const Invocation& invocation) {
 }
 
 io::Task<ExitCode> rename(Context& context, const Invocation& invocation) {
-  auto opened = co_await open_backend(context, store_url(context, invocation));
+  const std::string url = store_url(context, invocation);
+  auto opened = co_await open_backend(context, url);
   if (!opened) co_return report_error(context, opened.error());
   const auto found = co_await opened->backend->find_namespace(invocation.arguments()[0]);
   if (!found) co_return report_error(context, found.error());
@@ -82,7 +89,8 @@ io::Task<ExitCode> remove(Context& context, const Invocation& invocation) {
   const bool dry_run = invocation.on("dry-run");
   const auto ask = must_ask(context, invocation, "kv namespace delete");
   if (!ask) co_return report_error(context, ask.error());
-  auto opened = co_await open_backend(context, store_url(context, invocation));
+  const std::string url = store_url(context, invocation);
+  auto opened = co_await open_backend(context, url);
   if (!opened) co_return report_error(context, opened.error());
   const auto found = co_await opened->backend->find_namespace(invocation.arguments()[0]);
   if (!found) co_return report_error(context, found.error());

@@ -7,6 +7,7 @@
 #include "base/uri.h"
 #include "base/utf8.h"
 #include "io/worker.h"
+#include "store/absent.h"
 #include "store/cached.h"
 #include "store/dry_run.h"
 
@@ -22,6 +23,12 @@ bool has_default_namespace(std::string_view url) {
       "sqlite:", "memory:", "redis:", "rediss:", "postgres:", "postgresql:"};
   return std::ranges::any_of(kSchemes,
                              [&](std::string_view scheme) { return url.starts_with(scheme); });
+}
+
+std::unexpected<Error> no_file(std::string_view file, std::string_view url) {
+  return fail(ErrorCode::not_found,
+              "there is no file {}: {}the first `sluice kv put` or `kv import` makes it",
+              printable(file), url == "sqlite:" ? "" : "check the name; ");
 }
 
 }  // namespace
@@ -69,12 +76,8 @@ std::string KvStore::description() const {
 }
 
 io::Task<Result<store::Opened>> open_backend(Context& context, std::string url, bool dry_run) {
-  const std::string file(url.starts_with("sqlite:") ? url.substr(7) : "");
-  if (std::error_code error; !file.empty() && dry_run && !std::filesystem::exists(file, error)) {
-    co_return fail(ErrorCode::not_found, "there is no file {}, and a dry run does not make it",
-                   printable(file));
-  }
-  const store::Environment environment = context.store_environment();
+  store::Environment environment = context.store_environment();
+  environment.makes_files = !dry_run;
   if (!url.starts_with("sqlite:")) co_return store::open_backend(url, environment);
   // On a thread of its own, since another process may hold the file's lock for seconds: signals and
   // the deadline are seen meanwhile.
@@ -95,15 +98,11 @@ std::optional<std::string> missing_file(Context& context, std::string_view url) 
 
 io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, bool dry_run,
                                      const KvStore* other) {
-  if (!place.create_file) {
-    if (const auto file = missing_file(context, place.url)) {
-      co_return fail(ErrorCode::not_found,
-                     "there is no file {}: {}the first `sluice kv put` or `kv import` makes it",
-                     printable(*file), place.url == "sqlite:" ? "" : "check the name; ");
-    }
-  }
+  const auto file = missing_file(context, place.url);
+  if (file && !place.create_file) co_return no_file(*file, place.url);
   auto opened = co_await open_backend(context, place.url, dry_run);
   if (!opened) co_return std::unexpected(opened.error());
+  if (file && dry_run) context.console.say("would make the file {}", printable(*file));
   if (other != nullptr && other->store->capabilities().remote &&
       other->opened.backend->description() == opened->backend->description()) {
     *opened = other->opened;
@@ -129,6 +128,7 @@ io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, 
   }
 
   std::string name = place.name;
+  bool absent = false;
   if (name.empty() && place.id.empty()) {
     if (!has_default_namespace(place.url)) {
       co_return fail(ErrorCode::invalid_argument,
@@ -142,9 +142,9 @@ io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, 
     auto found = co_await backend->find_namespace(name);
     if (!found && found.error().code == ErrorCode::not_found && place.create) {
       if (dry_run) {
-        // Nothing is read from it or written to it.
         context.console.say("would create namespace \"{}\"", printable(name));
         found = store::Namespace{.id = "(to be created)", .title = name};
+        absent = true;
       } else {
         found = co_await backend->create_namespace(name);
         if (found) context.console.say("created namespace \"{}\"", printable(name));
@@ -155,7 +155,9 @@ io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, 
   }
   kv.calls = std::make_unique<store::StoreStats>();
   kv.store = backend->open(kv.in);
-  if (cache != nullptr) {
+  if (absent) {
+    kv.store = std::make_unique<store::AbsentStore>(kv.store->capabilities());
+  } else if (cache != nullptr) {
     const auto gets =
         place.cached ? store::CachedStore::Gets::from_cache : store::CachedStore::Gets::from_store;
     kv.store = std::make_unique<store::CachedStore>(std::move(kv.store), cache, scope, kv.in, gets);

@@ -36,6 +36,9 @@ struct Environment {
   // How many reads a local store may do at the same time, each on a thread and a connection of its
   // own. One is enough for a job, and takes the least memory.
   std::size_t readers = 1;
+  // Whether a local store may make its file. If not, one that does not exist reads as the empty
+  // store that it would be (store/absent.h): for dry runs.
+  bool makes_files = true;
 };
 
 // What is common to all backends' figures, for summaries.

@@ -8,7 +8,7 @@ namespace sluice::store {
 namespace {
 
 class RegistryTest : public testing::Test {
- protected:
+ public:
   RegistryTest() {
     std::string name = (std::filesystem::temp_directory_path() / "sluice-registry-XXXXXX").string();
     folder_ = mkdtemp(name.data());
@@ -19,6 +19,8 @@ class RegistryTest : public testing::Test {
     std::filesystem::current_path(before_);
     std::filesystem::remove_all(folder_);
   }
+
+ protected:
   Result<Opened> open(std::string_view url) { return open_backend(url, environment_); }
   std::string refusal(std::string_view url, ErrorCode code = ErrorCode::invalid_argument) {
     auto opened = open(url);
@@ -59,6 +61,52 @@ TEST_F(RegistryTest, KnownSchemesOpen) {
     EXPECT_TRUE(opened->any_loop);
     EXPECT_TRUE(loop_.run(opened->backend->find_namespace("default")));
   }
+}
+
+TEST_F(RegistryTest, WhereNoFileMayBeMadeAMissingOneIsAnEmptyStore) {
+  environment_.makes_files = false;
+  for (const char* url : {"sqlite:", "sqlite:new.db"}) {
+    auto opened = open(url);
+    ASSERT_TRUE(opened) << url << ": " << opened.error().message;
+    Backend& backend = *opened->backend;
+    ASSERT_TRUE(loop_.run(backend.namespaces()));
+    EXPECT_EQ(loop_.run(backend.namespaces())->size(), 1u);
+    EXPECT_EQ(loop_.run(backend.find_namespace("1"))->title, "default");
+    EXPECT_EQ(loop_.run(backend.find_namespace("other")).error().code, ErrorCode::not_found);
+    const auto which = loop_.run(backend.find_namespace("default"));
+    ASSERT_TRUE(which);
+    const auto store = backend.open(*which);
+    const auto page = loop_.run(store->list({}));
+    ASSERT_TRUE(page);
+    EXPECT_TRUE(page->entries.empty());
+    EXPECT_TRUE(page->cursor.empty());
+    const std::vector<std::string_view> keys{"a", "b"};
+    const auto answer = loop_.run(store->get(keys));
+    ASSERT_TRUE(answer);
+    ASSERT_EQ(answer->entries.size(), 2u);
+    EXPECT_EQ(answer->entries[1].key, "b");
+    EXPECT_EQ(answer->entries[1].presence, Presence::missing);
+    const std::vector<EntryView> entries{{"a", "1", {}, 0, Presence::present}};
+    EXPECT_FALSE(loop_.run(store->put(entries)));
+    EXPECT_FALSE(loop_.run(store->erase(keys)));
+    EXPECT_FALSE(loop_.run(backend.create_namespace("other")));
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder_));
+  // It would take as much as the real one, and fails where that could not be made.
+  auto absent = open("sqlite:new.db");
+  EXPECT_NE(refusal("sqlite:no-folder/new.db", ErrorCode::not_found).find("no-folder/new.db"),
+            std::string::npos);
+  environment_.makes_files = true;
+  auto real = open("sqlite:new.db");
+  ASSERT_TRUE(absent && real);
+  const auto limits = [&](Opened& opened) {
+    const auto store = opened.backend->open(*loop_.run(opened.backend->find_namespace("default")));
+    const Capabilities& can = store->capabilities();
+    return std::tuple(can.key_bytes, can.value_bytes, can.put_bytes, can.ordered, can.seekable);
+  };
+  EXPECT_EQ(limits(*absent), limits(*real));
+  EXPECT_EQ(loop_.run(absent->backend->find_namespace("default"))->id,
+            loop_.run(real->backend->find_namespace("default"))->id);
 }
 
 TEST_F(RegistryTest, AnUnknownSchemeNamesTheKnownOnes) {

@@ -1,4 +1,5 @@
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
@@ -9,7 +10,9 @@
 
 #include "base/utf8.h"
 #include "io/worker.h"
+#include "store/absent.h"
 #include "store/sqlite/readers.h"
+#include "store/sqlite/schema.h"
 #include "store/sqlite/sqlite.h"
 #include "store/sqlite/writer.h"
 
@@ -160,14 +163,41 @@ Result<> create_folder(const std::string& folder) {
   }
 }
 
+// The folder that `path` lies in, as far as it can be told from the text.
+std::string folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// The store that `file` would be. Fails where the file could not be made. The data folder would be
+// made with it (`makes_folders`); then it depends on the nearest folder above that exists.
+Result<Opened> open_absent(std::string file, bool makes_folders) {
+  std::string folder = folder_of(file);
+  while (::access(folder.c_str(), W_OK | X_OK) != 0) {
+    if (!makes_folders || errno != ENOENT || folder == "." || folder == "/") {
+      return std::unexpected(system_error(errno, fmt::format("cannot create {}", file)));
+    }
+    folder = folder_of(folder);
+  }
+  std::vector<Namespace> at_first{{std::to_string(kDefaultNamespaceId), "default"}};
+  return Opened{.backend = std::make_shared<AbsentBackend>(std::move(file), std::move(at_first),
+                                                           kCapabilities),
+                .wire_stats = [] { return WireStats{}; },
+                .any_loop = true};
+}
+
 }  // namespace
 
 Result<Opened> open_sqlite(std::string_view path, const Environment& environment) {
-  std::string file(path);
-  if (file.empty()) {
+  const bool in_data_folder = path.empty();
+  std::string file = in_data_folder ? environment.data_folder + "/store.db" : std::string(path);
+  if (!environment.makes_files && ::access(file.c_str(), F_OK) != 0 && errno == ENOENT) {
+    return open_absent(std::move(file), in_data_folder);
+  }
+  if (in_data_folder) {
     if (auto made = create_folder(environment.data_folder); !made)
       return std::unexpected(made.error());
-    file = environment.data_folder + "/store.db";
   }
   auto writer = SqliteWriter::open(file, kCapabilities, environment.give_up);
   if (!writer) return std::unexpected(std::move(writer.error()));
