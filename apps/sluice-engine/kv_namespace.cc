@@ -18,8 +18,11 @@ std::string json_line(const store::Namespace& one) {
 
 io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
   const std::string url = store_url(context, invocation);
-  auto opened = co_await open_backend(context, url);
+  const auto file = missing_file(context, url);
+  auto opened = co_await open_backend(context, url, file.has_value());
   if (!opened) co_return report_error(context, opened.error());
+  if (file)
+    context.console.say("there is no file {} yet: the first write makes it", printable(*file));
   const auto namespaces = co_await opened->backend->namespaces();
   if (!namespaces) co_return report_error(context, namespaces.error());
   if (invocation.on("json")) {
@@ -39,10 +42,11 @@ io::Task<ExitCode> create(Context& context, const Invocation& invocation) {
   const std::string url = store_url(context, invocation);
   const bool dry_run = invocation.on("dry-run");
   const auto file = missing_file(context, url);
-  auto opened = co_await open_backend(context, url, dry_run);
+  auto opened = co_await open_backend(context, url, dry_run || file.has_value());
   if (!opened) co_return report_error(context, opened.error());
   const std::string& title = invocation.arguments().front();
-  if (dry_run) {
+  // No file is made for a title that it would have already.
+  if (dry_run || file) {
     const auto there = co_await opened->backend->find_namespace(title);
     if (there && there->title == title) {
       co_return report_error(context,
@@ -52,10 +56,16 @@ io::Task<ExitCode> create(Context& context, const Invocation& invocation) {
     if (!there && there.error().code != ErrorCode::not_found) {
       co_return report_error(context, there.error());
     }
+  }
+  if (dry_run) {
     if (file) context.console.say("would make the file {}", printable(*file));
     context.console.say("would create namespace \"{}\" in {}", printable(title),
                         opened->backend->description());
     co_return ExitCode::done;
+  }
+  if (file) {
+    opened = co_await open_backend(context, url);
+    if (!opened) co_return report_error(context, opened.error());
   }
   const auto backend = to_change(context, *opened);
   const auto made = co_await backend->create_namespace(title);
@@ -68,6 +78,7 @@ io::Task<ExitCode> create(Context& context, const Invocation& invocation) {
 
 io::Task<ExitCode> rename(Context& context, const Invocation& invocation) {
   const std::string url = store_url(context, invocation);
+  if (auto there = need_file(context, url); !there) co_return report_error(context, there.error());
   auto opened = co_await open_backend(context, url);
   if (!opened) co_return report_error(context, opened.error());
   const auto found = co_await opened->backend->find_namespace(invocation.arguments()[0]);
@@ -90,6 +101,7 @@ io::Task<ExitCode> remove(Context& context, const Invocation& invocation) {
   const auto ask = must_ask(context, invocation, "kv namespace delete");
   if (!ask) co_return report_error(context, ask.error());
   const std::string url = store_url(context, invocation);
+  if (auto there = need_file(context, url); !there) co_return report_error(context, there.error());
   auto opened = co_await open_backend(context, url);
   if (!opened) co_return report_error(context, opened.error());
   const auto found = co_await opened->backend->find_namespace(invocation.arguments()[0]);

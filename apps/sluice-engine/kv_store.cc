@@ -31,6 +31,23 @@ std::unexpected<Error> no_file(std::string_view file, std::string_view url) {
               printable(file), url == "sqlite:" ? "" : "check the name; ");
 }
 
+// Before the file of an embedded store is made: whether the namespace will be in it.
+io::Task<Result<>> check_in_new_file(Context& context, const StorePlace& place, std::string file) {
+  if (place.id.empty() && place.create) co_return Result<>();
+  auto empty = co_await open_backend(context, place.url, true);
+  if (!empty) co_return std::unexpected(empty.error());
+  std::string wanted = place.id.empty() ? place.name : place.id;
+  if (wanted.empty()) wanted = kDefaultNamespace;
+  auto found = co_await empty->backend->find_namespace(wanted);
+  if (found) co_return Result<>();
+  if (found.error().code != ErrorCode::not_found) co_return std::unexpected(found.error());
+  co_return fail(ErrorCode::not_found,
+                 "there is no file {}, and so no namespace {}\"{}\": check the names; {}",
+                 printable(file), place.id.empty() ? "" : "with the id ", printable(wanted),
+                 place.id.empty() ? "--create-namespace makes both"
+                                  : "--create-namespace makes one by its title");
+}
+
 }  // namespace
 
 std::string store_url(const Context& context, const Invocation& invocation) {
@@ -96,10 +113,19 @@ std::optional<std::string> missing_file(Context& context, std::string_view url) 
   return file;
 }
 
+Result<> need_file(Context& context, std::string_view url) {
+  if (const auto file = missing_file(context, url)) return no_file(*file, url);
+  return {};
+}
+
 io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, bool dry_run,
                                      const KvStore* other) {
   const auto file = missing_file(context, place.url);
-  if (file && !place.create_file) co_return no_file(*file, place.url);
+  if (file) {
+    if (!place.create_file) co_return no_file(*file, place.url);
+    auto may = co_await check_in_new_file(context, place, *file);
+    if (!may) co_return std::unexpected(may.error());
+  }
   auto opened = co_await open_backend(context, place.url, dry_run);
   if (!opened) co_return std::unexpected(opened.error());
   if (file && dry_run) context.console.say("would make the file {}", printable(*file));

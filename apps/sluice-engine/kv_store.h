@@ -60,6 +60,8 @@ struct KvStore {
 
 // The file of an embedded store that does not exist yet; nothing for any other store.
 [[nodiscard]] std::optional<std::string> missing_file(Context& context, std::string_view url);
+// Fails if there is such a file: for what needs a store that exists.
+Result<> need_file(Context& context, std::string_view url);
 
 // Opens the backend of a URL. A database file that does not exist is made, but not by a dry run, to
 // which it is an empty store.
@@ -68,7 +70,7 @@ io::Task<Result<store::Opened>> open_backend(Context& context, std::string url,
                                              bool dry_run = false);
 
 // Finds the namespace (a store of this machine has one named "default", which is meant when none is
-// named) and opens it. To a dry run, what
+// named) and opens it. Makes no file for a namespace that would not be in it. To a dry run, what
 // the real one would make is there and empty, and it says so. If `other` is open at the same remote
 // service, its backend is taken: one budget has one gate, or a Retry-After that one half of a copy
 // was told would not hold the other.

@@ -2,7 +2,7 @@
 
 import unittest
 
-from harness import NOT_FOUND, SluiceTest, by_key, sample
+from harness import FAILED, NOT_FOUND, SluiceTest, by_key, sample
 
 
 class NewStore(SluiceTest):
@@ -68,6 +68,37 @@ class NewStore(SluiceTest):
         text = self.makes_nothing("kv", "sync", *self.there, "--to", "cloudflare:",
                                   "--create-namespace", "--dry-run", env=fake.environment())
         self.assertIn("12 missing, 0 different, 0 equal", text)
+
+    def test_a_mistyped_namespace_leaves_no_file(self):
+        new = f"sqlite:{self.new}"
+        for words in (["put", "key", "value", "--store", new, "--namespace", "nope"],
+                      ["put", "key", "value", "--store", new, "--namespace-id", "7"],
+                      ["import", self.input, "--store", new, "--namespace", "nope"],
+                      ["copy", *self.there, "--to", new],
+                      ["sync", *self.there, "--to", new],
+                      ["delete", "key", "--store", new, "--namespace", "nope", "--yes"]):
+            for dry in ([], ["--dry-run"]):
+                with self.subTest(words=words, dry=dry):
+                    text = self.makes_nothing("kv", *words, *dry, code=NOT_FOUND)
+                    self.assertIn(f"there is no file {self.new}", text)
+                    self.assertRegex(text, "--create-namespace makes|makes it")
+
+    def test_the_default_namespace_is_in_every_file(self):
+        for number, words in enumerate((["default"], ["1"])):
+            new = f"sqlite:{self.folder}/{number}.db"
+            self.sluice("kv", "put", "key", "value", "--store", new, "--namespace", *words)
+            self.assertEqual(self.sluice("kv", "get", "key", "--store", new).out, b"value")
+
+    def test_namespace_commands_leave_no_file(self):
+        new = ["--store", f"sqlite:{self.new}"]
+        self.assertIn("no file", self.makes_nothing("kv", "namespace", "list", *new))
+        self.makes_nothing("kv", "namespace", "delete", "n", "--yes", *new, code=NOT_FOUND)
+        self.makes_nothing("kv", "namespace", "rename", "n", "m", *new, code=NOT_FOUND)
+        for dry in ([], ["--dry-run"]):
+            self.makes_nothing("kv", "namespace", "create", "default", *new, *dry, code=FAILED)
+        # What is the id of another namespace may be a title.
+        self.makes_nothing("kv", "namespace", "create", "1", *new, "--dry-run")
+        self.sluice("kv", "namespace", "create", "1", *new)
 
 
 if __name__ == "__main__":
