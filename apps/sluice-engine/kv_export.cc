@@ -23,7 +23,25 @@ bool already_complete(const KvJob& job, const std::string& file) {
          std::filesystem::file_size(file, error) >= from->output_bytes && !error;
 }
 
+// A resumed job goes on in the format that it has begun with, whatever its file's name says to this
+// version. Refuses to change it.
+Result<bulk::Format> format_to_go_on(const KvJob& job, const Invocation& invocation) {
+  const std::string asked = invocation.value("format").value_or("ndjson");
+  const std::string begun = job.format().empty() ? asked : job.format();
+  if (asks_for_format(invocation) && asked != begun) {
+    return fail(ErrorCode::conflict,
+                "job {} has begun its file as {}: leave out --format {}, or give the job up with "
+                "`sluice jobs remove {}`",
+                job.id(), begun, asked, job.id());
+  }
+  return bulk::parse_format(begun).value_or(bulk::Format::ndjson);
+}
+
 io::Task<ExitCode> run_export(Context& context, const Invocation& invocation) {
+  // What an older version has begun under such a name is still to be finished.
+  if (auto named = check_output_name(invocation); !named && !context.resume_job) {
+    co_return report_error(context, named.error());
+  }
   auto kv = co_await open_store(context, source_place(context, invocation));
   if (!kv) co_return report_error(context, kv.error());
   const std::string file = invocation.value("output").value_or("");
@@ -33,14 +51,21 @@ io::Task<ExitCode> run_export(Context& context, const Invocation& invocation) {
                            {ErrorCode::invalid_argument, Retry::never, std::nullopt,
                             "--resume needs a file that can be continued: name it with -o"});
   }
+  EntryOutput how = entry_output(context, invocation, "ndjson", Json::report);
   auto job = KvJob::begin(context, invocation,
                           {.verb = "exported",
                            .identity = fmt::format("{}\n{}", kv->url, kv->in.id),
                            .store = kv->url,
                            .output = to_stdout ? std::string() : file,
+                           .format = std::string(name(how.format)),
                            .resumable = !to_stdout,
                            .json_to_stdout = !to_stdout});
   if (!job) co_return report_error(context, job.error());
+  if ((*job)->resumed()) {
+    auto format = format_to_go_on(**job, invocation);
+    if (!format) co_return report_error(context, format.error());
+    how.format = *format;
+  }
   const bulk::Checkpoint* from = (*job)->resumed_from();
   if (already_complete(**job, file)) {
     bulk::Report report;
@@ -54,7 +79,6 @@ io::Task<ExitCode> run_export(Context& context, const Invocation& invocation) {
       open_output(context, invocation, (*job)->id(), from != nullptr ? from->output_bytes : 0);
   if (!output) co_return report_error(context, output.error());
 
-  const EntryOutput how = entry_output(context, invocation, "ndjson");
   bulk::ExportOptions options{
       .selection = selection_from(invocation),
       .format = {.format = how.format, .values = true, .metadata = true, .nul = how.nul},

@@ -37,6 +37,8 @@ io::Task<ExitCode> get_one(Context& context, const Invocation& invocation) {
 
 // Several keys, or a selection, as entries.
 io::Task<ExitCode> get_some(Context& context, const Invocation& invocation) {
+  if (auto named = check_output_name(invocation); !named)
+    co_return report_error(context, named.error());
   bulk::Selection selection = selection_from(invocation);
   std::optional<KeysArgument> keys;
   if (!invocation.arguments().empty()) {

@@ -225,6 +225,7 @@ Result<> KvJob::open_journal() {
        .output = plan_.output.empty() ? std::string()
                                       : std::filesystem::absolute(plan_.output, ignored).string(),
        .identity = identity,
+       .format = plan_.format,
        .created = 0});
   if (!journal) return std::unexpected(journal.error());
   journal_.emplace(std::move(*journal));
@@ -284,6 +285,10 @@ KvJob::~KvJob() {
 
 std::string KvJob::id() const {
   return journal_ ? journal_->header().id : std::string();
+}
+
+std::string KvJob::format() const {
+  return journal_ ? journal_->header().format : std::string();
 }
 
 const bulk::Checkpoint* KvJob::resumed_from() const {

@@ -30,6 +30,7 @@ struct JobPlan {
   std::string skipped = "not there any more";  // why an entry may have been passed over
   std::string matched = "matched";             // how the selected entries are called
   std::string output = {};                     // the file that is written
+  std::string format = {};                     // … and in what
   bool resumable = true;                       // keep a journal
   bool json_to_stdout = true;                  // with --json, the report is the result
 };
@@ -52,6 +53,8 @@ class KvJob {
   [[nodiscard]] std::string id() const;
   // Whether an earlier run has begun this job.
   [[nodiscard]] bool resumed() const { return resumed_; }
+  // What the journal says of the output's format (bulk::JobHeader::format).
+  [[nodiscard]] std::string format() const;
   // Where a resumed job was; nothing for a new one.
   [[nodiscard]] const bulk::Checkpoint* resumed_from() const;
 

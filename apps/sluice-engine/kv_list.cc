@@ -51,6 +51,8 @@ io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
                                         "leave one out",
                                         format)});
   }
+  if (auto named = check_output_name(invocation); !named)
+    co_return report_error(context, named.error());
   auto kv = co_await open_store(context, reading_place(context, invocation));
   if (!kv) co_return report_error(context, kv.error());
   const EntryOutput how = entry_output(context, invocation, "table");

@@ -4,17 +4,46 @@
 
 #include <utility>
 
+#include "base/shell.h"
+#include "base/utf8.h"
+
 namespace sluice::cli {
 
+bool asks_for_format(const Invocation& invocation) {
+  const auto origin = invocation.origin("format");
+  return origin && *origin != Origin::standard;
+}
+
+Result<> check_output_name(const Invocation& invocation) {
+  const std::string file = invocation.value("output").value_or("");
+  const std::string_view compressor = bulk::compressor_of_name(file);
+  if (compressor.empty()) return {};
+  return fail(
+      ErrorCode::invalid_argument,
+      "{}: by its name it would be compressed, but -o writes entries as they are. Compress "
+      "on the way (`sluice {} … | {} > {}`), or give -o a name without {}, and compress the "
+      "file afterwards",
+      printable(file), invocation.path(), compressor, printable(shell_quoted(file)),
+      printable(file.substr(file.rfind('.'))));
+}
+
 EntryOutput entry_output(const Context& context, const Invocation& invocation,
-                         std::string_view on_terminal) {
+                         std::string_view on_terminal, Json json) {
   EntryOutput how;
   const std::string file = invocation.value("output").value_or("");
   how.to_terminal = (file.empty() || file == "-") && context.console.stdout_is_terminal();
   how.metadata = invocation.on("metadata");
   how.nul = invocation.on("null");
-  std::string format = invocation.value("format").value_or("");
-  if (format.empty()) format = how.to_terminal && !invocation.on("json") ? on_terminal : "ndjson";
+  std::string format;
+  if (asks_for_format(invocation)) {
+    format = invocation.value("format").value_or("");
+  } else if (json == Json::report || !invocation.on("json")) {
+    if (const auto named = bulk::format_of_name(file)) {
+      format = name(*named);
+    } else if (how.to_terminal) {
+      format = on_terminal;
+    }
+  }
   how.table = format == "table";
   how.format = bulk::parse_format(format).value_or(bulk::Format::ndjson);
   return how;

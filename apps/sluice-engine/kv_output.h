@@ -1,6 +1,7 @@
 // Where the entries that a kv command writes go, and in which form.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,10 +21,20 @@ struct EntryOutput {
   bool to_terminal = false;  // no -o, and stdout is a terminal
 };
 
-// What --format, --json, --metadata and -0 ask for. Without --format: `on_terminal` on a terminal,
-// else ndjson.
+// What --json is about.
+enum class Json : std::uint8_t { entries, report };
+
+// What --format, --json, --metadata and -0 ask for. Without --format (and without --json, if it is
+// about the entries): what the ending of -o's name says, `on_terminal` on a terminal, else ndjson.
 [[nodiscard]] EntryOutput entry_output(const Context& context, const Invocation& invocation,
-                                       std::string_view on_terminal);
+                                       std::string_view on_terminal, Json json = Json::entries);
+
+// Whether --format was given, by whatever means.
+[[nodiscard]] bool asks_for_format(const Invocation& invocation);
+
+// Refuses a name for -o that promises compressed entries: nothing here compresses, since a resumed
+// job cuts its file at a byte and goes on there.
+Result<> check_output_name(const Invocation& invocation);
 
 // The file of -o, else stdout. A job that can be resumed names its temporary file by its id, and
 // keeps `keep` bytes of it.

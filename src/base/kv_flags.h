@@ -35,7 +35,8 @@ inline constexpr Flag list_output[] = {
      .value = "FORMAT",
      .kind = choice,
      .choices = entry_formats,
-     .help = "table (the default on a terminal), ndjson, json, csv, or keys"},
+     .help = "table (the default on a terminal), ndjson, json, csv, or keys; else what the ending "
+             "of -o's name says, or ndjson"},
     nul_output_flag,
     output_flag,
 };
@@ -59,7 +60,9 @@ inline constexpr Flag get_output[] = {
      .value = "FORMAT",
      .kind = choice,
      .choices = entry_formats,
-     .help = "how entries are written (default: one key's bare value, several as ndjson)"},
+     .help =
+         "how entries are written (default: one key's bare value; several as the ending of -o's "
+         "name says, or ndjson)"},
     exact_flag,
     nul_keys_flag,
     output_flag,
@@ -132,7 +135,8 @@ inline constexpr Flag export_output[] = {
      .kind = choice,
      .choices = export_formats,
      .standard = "ndjson",
-     .help = "ndjson, json (what wrangler's bulk put takes), csv, or keys"},
+     .help = "ndjson, json (what wrangler's bulk put takes), csv, or keys; not given, the ending "
+             "of -o's name says it: .csv, .json, .keys, .jsonl"},
     exact_flag,
     {.name = "metadata", .help = "accepted: an export always holds the metadata"},
     nul_output_flag,
@@ -143,8 +147,7 @@ inline constexpr FlagGroup export_groups[] = {
     {"Output", export_output},  {"Work", work},           {"Cache", reading}};
 inline constexpr Example export_examples[] = {
     {"sluice kv export --namespace sessions -o sessions.ndjson", "everything, one object a line"},
-    {"sluice kv export --namespace sessions --format json -o bulk.json",
-     "a file for `wrangler kv bulk put`"},
+    {"sluice kv export --namespace sessions -o bulk.json", "a file for `wrangler kv bulk put`"},
     {"sluice kv export --namespace sessions -o sessions.ndjson --resume", "goes on where it ended"},
 };
 

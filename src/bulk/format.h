@@ -20,6 +20,14 @@ enum class Format : std::uint8_t {
 [[nodiscard]] std::optional<Format> parse_format(std::string_view name);
 [[nodiscard]] std::string_view name(Format format);
 
+// The format that the ending of a file's name stands for, in either case: .ndjson and .jsonl,
+// .json, .csv, .keys. Nothing for any other (.txt may be anything).
+[[nodiscard]] std::optional<Format> format_of_name(std::string_view path);
+
+// What compresses into files with the ending of this name (.gz: "gzip"; .zst, .xz, .bz2); empty for
+// any other.
+[[nodiscard]] std::string_view compressor_of_name(std::string_view path);
+
 // The format of an input that begins with `beginning`, by its first character that is not white
 // space: `[` json, `{` ndjson, anything else csv. Nothing while there is only white space. Never
 // keys: a list of keys looks like anything.

@@ -126,6 +126,7 @@ std::string header_record(const JobHeader& header) {
                                       {"folder", armoured(header.folder)},
                                       {"output", armoured(header.output)},
                                       {"identity", armoured(header.identity)},
+                                      {"format", header.format},
                                       {"created", header.created}});
 }
 
@@ -195,6 +196,7 @@ void SummaryReader::read(std::string_view text) {
                        .folder = bytes_of(record, "folder"),
                        .output = bytes_of(record, "output"),
                        .identity = bytes_of(record, "identity"),
+                       .format = text_of(record, "format"),
                        .created = static_cast<std::int64_t>(number_of(record, "created"))};
     if (const json::value* words = record.if_contains("words");
         words != nullptr && words->is_array()) {

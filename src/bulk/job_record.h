@@ -20,7 +20,10 @@ struct JobHeader {
   std::string folder;              // the current folder in which the words are understood
   std::string output;              // the file that is written, as an absolute path; or empty
   std::string identity;            // store, namespace, selection and output, as one string
-  std::int64_t created = 0;        // seconds since 1970-01-01 UTC
+  // What the output is written in (name of a Format), which a resumed job keeps. Empty: nothing is
+  // written, or the journal is of a version that wrote what --format said, else ndjson.
+  std::string format{};
+  std::int64_t created = 0;  // seconds since 1970-01-01 UTC
 };
 
 // How far a job is.

@@ -35,6 +35,16 @@ TEST(JobRecord, AfterAPowerCutOnlySyncedCheckpointsAreBelieved) {
   EXPECT_EQ(reader.summary().checkpoint.counts.done, 4u);
 }
 
+TEST(JobRecord, AJournalOfAnOlderVersionSaysNoFormat) {
+  SummaryReader reader;
+  reader.read(header_record({.id = "1", .command = "kv export", .format = "csv"}));
+  EXPECT_EQ(reader.summary().header.format, "csv");
+  SummaryReader of_old;
+  of_old.read(R"({"id":"1","command":"kv export","words":[],"created":7})");
+  EXPECT_EQ(of_old.summary().header.format, "");
+  EXPECT_EQ(of_old.summary().header.created, 7);
+}
+
 TEST(JobRecord, AnEndIsTheEndUntilTheJobGoesOn) {
   SummaryReader reader;
   reader.read(header_record({.id = "1", .command = "kv delete", .words = {"--all", "\xFF"}}));

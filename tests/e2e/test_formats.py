@@ -108,6 +108,51 @@ class Formats(SluiceTest):
                             "--create-namespace", "--yes", path)
                 self.same(self.content(name), by_key(ODD_ENTRIES))
 
+    def test_the_name_of_the_output_says_the_format(self):
+        self.load(sample(3))
+        for name, form in (("x.csv", "csv"), ("X.CSV", "csv"), ("x.json", "json"), ("x.ndjson", "ndjson"),
+                           ("x.jsonl", "ndjson"), ("x.keys", "keys"), ("x.txt", "ndjson"), ("x", "ndjson"),
+                           ("csv", "ndjson"), ("x.csv/y", "ndjson")):
+            with self.subTest(name=name):
+                path = self.folder / "named" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                for command, flags in (("export", []), ("list", ["--all", "--metadata"]),
+                                       ("get", ["--all", "--metadata"])):
+                    words = ["kv", command, *self.there, *flags]
+                    expected = self.sluice(*words, "--format", form).out
+                    self.sluice(*words, "-o", path)
+                    self.assertEqual(path.read_bytes(), expected, command)
+                    path.unlink()
+                if path.parent.name == "x.csv":
+                    path.parent.rmdir()
+        # What is said by a flag counts for more than a name.
+        path = self.folder / "x.csv"
+        self.export("--format", "json", "-o", path)
+        self.assertEqual(path.read_bytes(), self.export("--format", "json").out)
+        self.list("--json", "-o", path)
+        self.assertEqual(path.read_bytes(), self.list("--format", "ndjson").out)
+        # The report of an export is JSON; its file is what its name says.
+        self.assertEqual(self.export("--json", "-o", path).json()["done"], 3)
+        self.assertEqual(path.read_bytes(), self.export("--format", "csv").out)
+        # One key's bare value is a value, whatever its file is called.
+        for name in ("x.csv", "x.gz"):
+            self.sluice("kv", "get", *self.there, "item:0001", "-o", self.folder / name)
+            self.assertEqual((self.folder / name).read_bytes(), b"value 1")
+
+    def test_a_name_that_promises_compression_is_refused(self):
+        self.load(sample(3))
+        for ending, program in ((".gz", "gzip"), (".zst", "zstd"), (".xz", "xz"), (".bz2", "bzip2"),
+                                (".ZST", "zstd")):
+            for words in (["export"], ["export", "--resume"], ["export", "--format", "csv"], ["list"],
+                          ["get", "--all"]):
+                with self.subTest(ending=ending, words=words):
+                    self.refused("kv", *words, *self.there, "-o", "x.ndjson" + ending,
+                                 mentions=[f"sluice kv {words[0]} … | {program} > x.ndjson{ending}"])
+                    self.assertFalse((self.folder / ("x.ndjson" + ending)).exists())
+        # Before the store is asked for anything, and without a journal.
+        self.refused("kv", "export", "--store", self.store, "--namespace", "nope", "-o", "x.gz")
+        self.assertEqual(self.sluice("jobs", "list", "--json").out, b"")
+
     def test_table_is_for_people(self):
         self.load(sample(3))
         out = self.list("--format", "table", "--metadata").text

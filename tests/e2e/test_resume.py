@@ -6,7 +6,7 @@ import signal
 import time
 import unittest
 
-from harness import DONE, INTERRUPTED, THROTTLED, UNAUTHORIZED, Entry, SluiceTest, by_key, parse_ndjson, sample
+from harness import DONE, FAILED, INTERRUPTED, THROTTLED, UNAUTHORIZED, Entry, SluiceTest, by_key, parse_ndjson, sample
 
 COUNT = 6000
 ENTRIES = sample(COUNT)
@@ -125,6 +125,34 @@ class Resume(SluiceTest):
         self.until_done("copy", *self.there, "--to-namespace", "target", "--yes", "--concurrency", "4",
                         signal_number=signal.SIGKILL)
         self.same(self.fake.entries("target"), by_key(ENTRIES))
+
+    def begin_export(self, *more):
+        """Begins an export that the server cuts off; the file that it writes."""
+        self.fake.fill("test", ENTRIES)
+        out = self.folder / "out.csv"
+        self.fake.faults(script=[{"route": "POST bulk/get", "nth": 12, "fault": "403"}])
+        arguments = ["kv", "export", *self.there, "-o", out, "--concurrency", "1", *more]
+        self.sluice(*arguments, env=self.env, code=UNAUTHORIZED)
+        self.fake.faults()
+        return out, arguments
+
+    def test_a_resumed_export_keeps_its_format(self):
+        for way in ("--resume", "jobs resume"):
+            with self.subTest(way=way):
+                out, arguments = self.begin_export()
+                job = json.loads(self.sluice("jobs", "list", "--json").lines()[0])
+                self.assertEqual(job["state"], "unfinished")
+                self.assertGreater(job["done"], 0)
+                # Asked for as something else, it is not gone on with.
+                self.refused(*arguments, "--format", "ndjson", "--resume", env=self.env, code=FAILED,
+                             mentions=[job["job"]])
+                if way == "--resume":
+                    self.sluice(*arguments, "--resume", env=self.env)
+                else:
+                    self.sluice("jobs", "resume", job["job"], env=self.env)
+                whole = self.sluice("kv", "export", *self.there, "--format", "csv", env=self.env).out
+                self.assertEqual(out.read_bytes(), whole)
+                out.unlink()
 
     def test_resume_does_not_begin_anew(self):
         self.fake.fill("test", ENTRIES)
