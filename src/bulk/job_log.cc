@@ -7,7 +7,9 @@
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <random>
+#include <tuple>
 
 #include "bulk/output.h"
 #include "sqlite/database.h"
@@ -26,9 +28,8 @@ constexpr std::string_view kTagsEnding = ".tags";
 constexpr std::string_view kUnpurgedEnding = ".unpurged";
 constexpr std::string_view kSides[] = {"", JobLog::kSource, JobLog::kTarget};
 
-std::string new_id() {
-  // A time that sorts, and enough chance that two jobs of one second differ.
-  const std::time_t now = std::time(nullptr);
+// Made of a time, for people, and enough chance that two jobs of one second differ.
+std::string new_id(std::time_t now) {
   std::tm utc{};
   ::gmtime_r(&now, &utc);
   std::array<char, 32> text{};
@@ -113,12 +114,14 @@ std::string JobFolder::journal_path(std::string_view id) const {
 
 Result<JobLog> JobFolder::create(JobHeader header) const {
   if (auto made = make_private_folder(path_); !made) return std::unexpected(made.error());
-  header.created = std::chrono::duration_cast<std::chrono::seconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count();
+  using std::chrono::duration_cast, std::chrono::nanoseconds, std::chrono::seconds;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto second = duration_cast<seconds>(now);
+  header.created = second.count();
+  header.created_nanoseconds = duration_cast<nanoseconds>(now - second).count();
   // Another job of this second may have drawn the same id.
   for (int tries = 1;; ++tries) {
-    header.id = new_id();
+    header.id = new_id(header.created);
     auto journal = flow::Journal::create(journal_path(header.id), header_record(header));
     if (journal) return JobLog(std::move(*journal), std::move(header));
     const bool taken = journal.error().code == ErrorCode::conflict;
@@ -156,7 +159,7 @@ Result<JobLog> JobFolder::resume(std::string_view id) const {
 
 Result<std::string> JobFolder::loose_failure_path() const {
   if (auto made = make_private_folder(path_); !made) return std::unexpected(made.error());
-  return fmt::format("{}/{}{}", path_, new_id(), kFailedEnding);
+  return fmt::format("{}/{}{}", path_, new_id(std::time(nullptr)), kFailedEnding);
 }
 
 std::optional<std::string> JobFolder::find_unfinished(std::string_view identity) const {
@@ -192,8 +195,11 @@ std::vector<JobSummary> JobFolder::list() const {
     if (file.path().extension() != kJournalEnding) continue;
     if (auto summary = show(file.path().stem().string())) jobs.push_back(std::move(*summary));
   }
-  std::sort(jobs.begin(), jobs.end(),
-            [](const JobSummary& a, const JobSummary& b) { return a.header.id > b.header.id; });
+  // The id is left for journals of an older version, which know only the second.
+  const auto begun = [](const JobSummary& job) {
+    return std::tie(job.header.created, job.header.created_nanoseconds, job.header.id);
+  };
+  std::ranges::sort(jobs, std::ranges::greater(), begun);
   return jobs;
 }
 

@@ -66,7 +66,8 @@ class JobFolder {
   // The newest unfinished job with this identity.
   [[nodiscard]] std::optional<std::string> find_unfinished(std::string_view identity) const;
 
-  // All jobs, newest first. A file that is no journal of ours is passed over.
+  // All jobs, newest first, by the clock at their creation. (Those of one second, if an older
+  // version has made them, in any order.) A file that is no journal of ours is passed over.
   [[nodiscard]] std::vector<JobSummary> list() const;
   Result<JobSummary> show(std::string_view id) const;
   // Where a job keeps the tags that it has to purge: JobLog::tags_path, whether it is there or not.

@@ -127,7 +127,8 @@ std::string header_record(const JobHeader& header) {
                                       {"output", armoured(header.output)},
                                       {"identity", armoured(header.identity)},
                                       {"format", header.format},
-                                      {"created", header.created}});
+                                      {"created", header.created},
+                                      {"created_nanoseconds", header.created_nanoseconds}});
 }
 
 std::string checkpoint_record(const Checkpoint& checkpoint, bool synced) {
@@ -190,14 +191,16 @@ void SummaryReader::read(std::string_view text) {
   const json::object& record = value.get_object();
   if (first_) {
     first_ = false;
-    summary_.header = {.id = text_of(record, "id"),
-                       .command = text_of(record, "command"),
-                       .words = {},
-                       .folder = bytes_of(record, "folder"),
-                       .output = bytes_of(record, "output"),
-                       .identity = bytes_of(record, "identity"),
-                       .format = text_of(record, "format"),
-                       .created = static_cast<std::int64_t>(number_of(record, "created"))};
+    summary_.header = {
+        .id = text_of(record, "id"),
+        .command = text_of(record, "command"),
+        .words = {},
+        .folder = bytes_of(record, "folder"),
+        .output = bytes_of(record, "output"),
+        .identity = bytes_of(record, "identity"),
+        .format = text_of(record, "format"),
+        .created = static_cast<std::int64_t>(number_of(record, "created")),
+        .created_nanoseconds = static_cast<std::int64_t>(number_of(record, "created_nanoseconds"))};
     if (const json::value* words = record.if_contains("words");
         words != nullptr && words->is_array()) {
       for (const json::value& word : words->get_array()) {

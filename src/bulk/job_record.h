@@ -24,6 +24,8 @@ struct JobHeader {
   // written, or the journal is of a version that wrote what --format said, else ndjson.
   std::string format{};
   std::int64_t created = 0;  // seconds since 1970-01-01 UTC
+  // … and nanoseconds, to tell which of two was first. A journal of an older version has none.
+  std::int64_t created_nanoseconds = 0;
 };
 
 // How far a job is.

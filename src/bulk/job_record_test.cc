@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
+#include "bulk/job_test.h"
+
 namespace sluice::bulk {
 namespace {
 
@@ -43,6 +48,7 @@ TEST(JobRecord, AJournalOfAnOlderVersionSaysNoFormat) {
   of_old.read(R"({"id":"1","command":"kv export","words":[],"created":7})");
   EXPECT_EQ(of_old.summary().header.format, "");
   EXPECT_EQ(of_old.summary().header.created, 7);
+  EXPECT_EQ(of_old.summary().header.created_nanoseconds, 0);
 }
 
 TEST(JobRecord, AnEndIsTheEndUntilTheJobGoesOn) {
@@ -58,6 +64,23 @@ TEST(JobRecord, AnEndIsTheEndUntilTheJobGoesOn) {
   reader.read("{\"record\":");  // torn
   reader.read("[]");
   EXPECT_EQ(reader.summary().state, JobState::finished);
+}
+
+class JobList : public JobFixture {};
+
+// Their ids have the second and then chance in them.
+TEST_F(JobList, TheNewestIsFirstWithinASecondToo) {
+  std::vector<std::string> made;
+  for (int i = 0; i < 12; ++i) {
+    auto log = jobs.create({.command = "kv export", .identity = "the same"});
+    ASSERT_TRUE(log) << log.error().message;
+    made.push_back(log->header().id);
+  }
+  std::ranges::reverse(made);
+  std::vector<std::string> listed;
+  for (const JobSummary& job : jobs.list()) listed.push_back(job.header.id);
+  EXPECT_EQ(listed, made);
+  EXPECT_EQ(jobs.find_unfinished("the same"), made.front());
 }
 
 }  // namespace
