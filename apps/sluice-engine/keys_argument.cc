@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "base/descriptor.h"
@@ -22,10 +24,11 @@ Result<KeysArgument> KeysArgument::make(std::span<const std::string> keys,
   KeysArgument argument(file);
   bulk::EntryWriter writer({.format = bulk::Format::keys, .nul = true});
   std::string text;
+  std::unordered_set<std::string_view> named;
   for (const std::string& key : keys) {
     if (key.empty())
       return fail(ErrorCode::invalid_argument, "a key is empty: keys have at least one byte");
-    writer.append({.key = key}, text);
+    if (named.insert(key).second) writer.append({.key = key}, text);
   }
   if (auto written = write_all(file, "the keys", text); !written) {
     return std::unexpected(written.error());

@@ -10,7 +10,8 @@
 namespace sluice::cli {
 
 // Holds the keys in a file without a name (a memfd), and points the selection at it, so that keys
-// from the command line pass the same way as those of --keys-file. Keep it as long as the selection
+// from the command line pass the same way as those of --keys-file. A key that is named twice is one
+// key. Keep it as long as the selection
 // is used.
 class KeysArgument {
  public:

@@ -17,7 +17,7 @@ class KeySet {
     auto operator<=>(const Hash&) const = default;
   };
   struct HashOfHash {
-    std::size_t operator()(const Hash& hash) const { return hash.low; }
+    std::size_t operator()(const Hash& hash) const noexcept { return hash.low; }
   };
   static Hash hash(std::string_view key);
 

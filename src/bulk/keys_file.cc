@@ -6,12 +6,10 @@
 
 namespace sluice::bulk {
 
-Result<std::unique_ptr<RecordFeed>> open_keys_file(Job& job, const Selection& selection,
-                                                   std::uint64_t from) {
+Result<std::unique_ptr<RecordFeed>> open_keys_file(Job& job, const Selection& selection) {
   EntryFile::Options file;
   file.format = Format::keys;
   file.nul = selection.keys_end_in_nul;
-  file.from = from;
   return RecordFeed::open(job.executor, job.stop, *selection.keys_file, file);
 }
 

@@ -1,7 +1,6 @@
 // keys_file: the keys that --keys-file names.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -12,10 +11,8 @@
 
 namespace sluice::bulk {
 
-// Opens the selection's file of keys, to be read from the byte `from` on. Requires
-// selection.keys_file.
-Result<std::unique_ptr<RecordFeed>> open_keys_file(Job& job, const Selection& selection,
-                                                   std::uint64_t from);
+// Opens the selection's file of keys. Requires selection.keys_file.
+Result<std::unique_ptr<RecordFeed>> open_keys_file(Job& job, const Selection& selection);
 
 // The error for a file of keys with something wrong in it: it may be the wrong file.
 std::unexpected<Error> bad_key(const std::string& path, const BadRecord& record);

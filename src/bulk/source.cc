@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <unordered_set>
 #include <utility>
 
 #include "bulk/keys_file.h"
@@ -14,7 +15,9 @@ namespace sluice::bulk {
 
 namespace {
 
-// The keys of a file, as many as pass the filter, which looks at keys only.
+// The keys of a file, as many as pass the filter, which looks at keys only, and each once as far as
+// they are remembered. Reads the file from its beginning also when it goes on within it: which keys
+// come, and how often, does not depend on where a job was interrupted.
 class KeysSource : public Source {
  public:
   KeysSource(std::unique_ptr<RecordFeed> feed, Filter filter, const SourceOptions& options)
@@ -23,6 +26,7 @@ class KeysSource : public Source {
         path_(*options.selection.keys_file),
         page_keys_(options.page_keys),
         ahead_(options.start.ahead),
+        start_(options.start.offset),
         offset_(options.start.offset),
         end_(options.start.end) {
     if (options.selection.limit) {
@@ -39,10 +43,14 @@ class KeysSource : public Source {
     page.bytes.from = place_at(offset_);
     // Full pages, whatever was read at once: when they are as long as a batch, a run that is killed
     // repeats what was under way and no more.
-    do {
+    bool on_the_way = start_ > 0;  // to where the earlier run ended
+    bool full = false;
+    while (!end_ && (!full || on_the_way)) {
       if (auto read = co_await read_on(); !read) co_return std::unexpected(read.error());
       take(page);
-    } while (page_keys_ > 0 && page.entries.size() < page_keys_ && !end_);
+      on_the_way = on_the_way && offset_ <= start_;
+      full = page_keys_ == 0 || page.entries.size() >= page_keys_;
+    }
     page.bytes.to = place_at(offset_);
     if (left_) {
       if (page.entries.size() >= *left_) {
@@ -78,14 +86,25 @@ class KeysSource : public Source {
     const std::size_t all = records.entries.size();
     while (next_ < all && (page_keys_ == 0 || page.entries.size() < page_keys_)) {
       const store::EntryView& entry = records.entries[next_];
-      offset_ = records.ends[next_++];
+      const std::uint64_t end = records.ends[next_++];
+      const bool matches = filter_.matches(entry.key, "");
+      const bool repeated = matches && is_repeated(entry.key);
+      if (end <= start_) continue;
+      offset_ = end;
       ++page.listed;
       const bool ended_before = !ahead_.empty() && ahead_.contains(place_at(offset_ - 1));
-      if (filter_.matches(entry.key, "") && !ended_before) page.entries.append(entry);
+      if (matches && !repeated && !ended_before) page.entries.append(entry);
     }
     if (next_ < all) return;
-    offset_ = records.end;
+    offset_ = std::max(offset_, records.end);
     end_ = piece_.end;
+  }
+
+  // Whether the key has come before. Remembers the first ones that come.
+  bool is_repeated(std::string_view key) {
+    const KeySet::Hash hash = KeySet::hash(key);
+    if (given_.size() < kRememberedKeys) return !given_.insert(hash).second;
+    return given_.contains(hash);
   }
 
   std::unique_ptr<RecordFeed> feed_;
@@ -94,7 +113,9 @@ class KeysSource : public Source {
   std::size_t page_keys_;
   Stretches ahead_;
   RecordFeed::Piece piece_;
-  std::size_t next_ = 0;               // of piece_: the first entry of the next page
+  std::size_t next_ = 0;  // of piece_: the first entry of the next page
+  std::unordered_set<KeySet::Hash, KeySet::HashOfHash> given_;
+  const std::uint64_t start_;          // what ends up to here was given by an earlier run
   std::uint64_t offset_;               // behind what has been given
   std::optional<std::uint64_t> left_;  // of --limit
   bool end_;
@@ -194,9 +215,8 @@ Result<std::unique_ptr<Source>> open_source(Job& job, store::Store& store,
   }
   const bool asks = options.metadata && options.asks_for_few && !filter->reads_metadata() &&
                     is_short(options.selection);
-  // A position in a listing is none in the file, which is read from its beginning.
   const bool lists = !asks && (filter->reads_metadata() || options.metadata);
-  auto feed = open_keys_file(job, options.selection, lists ? 0 : options.start.offset);
+  auto feed = open_keys_file(job, options.selection);
   if (!feed) return std::unexpected(feed.error());
   if (!lists) {
     auto keys = std::make_unique<KeysSource>(std::move(*feed), std::move(*filter), options);

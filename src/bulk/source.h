@@ -40,7 +40,7 @@ struct SourceOptions {
   const Selection& selection;
   bool metadata = false;  // read the listing also for a file of keys, to tell what the store has
   // With `metadata`: ask for the keys of a short file instead, which is cheaper. They come in the
-  // file's order, and one that stands there twice may come twice.
+  // file's order.
   bool asks_for_few = false;
   bool values = false;  // ask for values, if the store's listing gives them
   bool keeps_order =
@@ -50,8 +50,13 @@ struct SourceOptions {
   std::uint64_t selected_before = 0;  // of a resumed job: counts against --limit
 };
 
+// Of a file of keys, so many different ones are remembered (about 5 MB): one that stands there
+// again is passed over. Of those behind them, one that stands there twice comes twice.
+inline constexpr std::size_t kRememberedKeys = 100'000;
+
 // The entries of `store` that the selection names, each once: from a listing, whose next pages are
-// fetched while the last one is worked on, or from the selection's file of keys. A pattern that
+// fetched while the last one is worked on, or from the selection's file of keys (see
+// kRememberedKeys). A pattern that
 // does not compile, a file that cannot be opened and partitions that the store cannot have fail
 // here, before anything is sent. `job`, `store` and the selection outlive the source.
 Result<std::unique_ptr<Source>> open_source(Job& job, store::Store& store,

@@ -24,6 +24,7 @@ class SourceTest : public JobFixture {
   struct Given {
     std::vector<std::string> keys;
     std::vector<Position> positions;
+    std::uint64_t listed = 0;
     std::optional<Error> error;
   };
   // Reads at most `pages` pages. `meanwhile` runs once the first page has been asked for.
@@ -47,6 +48,7 @@ class SourceTest : public JobFixture {
                                  .values = false,
                                  .keeps_order = keeps_order,
                                  .start = start,
+                                 .page_keys = page_keys,
                                  .selected_before = 0});
       if (!source) {
         given.error = source.error();
@@ -63,6 +65,7 @@ class SourceTest : public JobFixture {
         }
         for (const store::EntryView& entry : page->entries) given.keys.emplace_back(entry.key);
         given.positions.push_back(page->after);
+        given.listed += page->listed;
         if (page->after.end) break;
       }
       co_await (*source)->close();
@@ -71,6 +74,7 @@ class SourceTest : public JobFixture {
     return given;
   }
   bool keeps_order = false;
+  std::size_t page_keys = 0;
   [[nodiscard]] Selection old_ones_of(std::string keys_file) const {
     Selection selection;
     selection.tag_field = "tags";
@@ -94,6 +98,60 @@ TEST_F(SourceTest, KeysFileNarrowsAListingDown) {
   const Given rest = read(old_ones_of(path), given.positions[1]);
   EXPECT_EQ(rest.keys, (std::vector<std::string>{"key:0099"}));
   EXPECT_TRUE(read(old_ones_of(path), given.positions.back()).keys.empty());
+}
+
+TEST_F(SourceTest, AKeyThatAFileNamesTwiceIsOneKey) {
+  fill(10);
+  faulty();
+  const std::string path = folder + "/keys";
+  std::ofstream(path) << "b\na\n\nb\n{\"key\":\"a\"}\nc\nb\nskip\nskip\nd";
+  Selection selection;
+  selection.keys_file = path;
+  selection.pattern = "^.$";
+  page_keys = 1;
+  const Given whole = read(selection);
+  EXPECT_FALSE(whole.error);
+  EXPECT_EQ(whole.keys, (std::vector<std::string>{"b", "a", "c", "d"}));
+  // Lines, that is, that are keys.
+  EXPECT_EQ(whole.listed, 9u);
+  // Wherever it goes on, in pages of any length: as it would have gone on without an interruption.
+  for (std::size_t done = 0; done < whole.positions.size(); ++done) {
+    for (const std::size_t keys : {std::size_t{0}, std::size_t{1}, std::size_t{3}}) {
+      page_keys = keys;
+      const Given rest = read(selection, whole.positions[done]);
+      EXPECT_FALSE(rest.error);
+      EXPECT_EQ(rest.keys,
+                (std::vector<std::string>(
+                    whole.keys.begin() + static_cast<std::ptrdiff_t>(done) + 1, whole.keys.end())));
+    }
+  }
+  // A limit is of different keys.
+  selection.limit = 3;
+  EXPECT_EQ(read(selection).keys, (std::vector<std::string>{"b", "a", "c"}));
+}
+
+TEST_F(SourceTest, OfAFileOfKeysTheFirstOnesAreRemembered) {
+  fill(1);
+  faulty();
+  const std::string path = folder + "/keys";
+  {
+    std::ofstream file(path);
+    for (int round = 0; round < 2; ++round) {
+      for (std::size_t i = 0; i < kRememberedKeys + 2; ++i) file << i << '\n';
+    }
+  }
+  Selection selection;
+  selection.keys_file = path;
+  page_keys = 10'000;
+  const Given given = read(selection, {}, 100);
+  EXPECT_FALSE(given.error);
+  ASSERT_EQ(given.keys.size(), kRememberedKeys + 4);
+  EXPECT_EQ(given.keys.back(), std::to_string(kRememberedKeys + 1));
+  EXPECT_EQ(given.keys[kRememberedKeys + 2], std::to_string(kRememberedKeys));
+  // From behind its middle on.
+  ASSERT_GT(given.positions.size(), 6u);
+  const Given rest = read(selection, given.positions[6], 100);
+  EXPECT_EQ(rest.keys, (std::vector<std::string>(given.keys.begin() + 70'000, given.keys.end())));
 }
 
 TEST_F(SourceTest, KeysFileThatCannotBeReadSendsNothing) {

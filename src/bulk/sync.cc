@@ -186,7 +186,7 @@ class Syncer {
   io::Task<Result<std::optional<KeySet>>> read_keys() {
     const Selection& selection = options_.selection;
     if (!selection.keys_file) co_return std::optional<KeySet>();
-    auto feed = open_keys_file(job_, selection, 0);
+    auto feed = open_keys_file(job_, selection);
     if (!feed) co_return std::unexpected(feed.error());
     auto keys = co_await read_key_set(**feed, *selection.keys_file);
     co_await (*feed)->close();

@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from harness import DONE, NOT_FOUND, SOME_FAILED, SluiceTest, parse_ndjson, sample
+from harness import DONE, FAILED, NOT_FOUND, SOME_FAILED, SluiceTest, parse_ndjson, sample
 
 ENTRIES = sample(25)
 KEYS = [entry.key.decode() for entry in ENTRIES]
@@ -85,6 +85,25 @@ class Selection(SluiceTest):
         self.sluice("kv", "delete", *self.there, "--keys-file", "-", "-0", "--yes",
                     stdin="\0".join([KEYS[0], KEYS[24]]))
         self.assertEqual(self.keys("--all"), KEYS[1:24])
+
+    def test_a_key_that_is_named_twice_is_one_key(self):
+        where = self.there
+        twice = ["item:0001", "item:0001", "item:0002", "item:0001"]
+        self.assertEqual(len(self.sluice("kv", "get", *where, *twice).lines()), 2)
+        self.refused("kv", "delete", *where, *twice, "--max-delete", "1", "--yes", code=FAILED,
+                     mentions="2 keys match")
+        report = self.sluice("kv", "delete", *where, *twice, "--max-delete", "2", "--yes", "--json").json()
+        self.assertEqual((report["selected"], report["done"]), (2, 2))
+        path = self.file("keys", "item:0003\nitem:0004\nitem:0003\n")
+        self.refused("kv", "delete", *where, "--keys-file", path, "--max-delete", "1", "--yes", code=FAILED,
+                     mentions="2 keys match")
+        report = self.sluice("kv", "delete", *where, "--keys-file", path, "--max-delete", "2", "--yes",
+                             "--json").json()
+        self.assertEqual((report["listed"], report["selected"], report["done"]), (3, 2, 2))
+        path = self.file("keys", "item:0005\nitem:0006\nitem:0005\n")
+        self.assertEqual(len(self.sluice("kv", "export", *where, "--keys-file", path).lines()), 2)
+        report = self.sluice("kv", "delete", *where, "--keys-file", path, "--yes", "--json").json()
+        self.assertEqual((report["listed"], report["selected"], report["done"]), (3, 2, 2))
 
     def test_keys_file_and_pattern_combine(self):
         path = self.file("keys", "\n".join(KEYS[:10]))
