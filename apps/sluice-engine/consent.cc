@@ -16,7 +16,11 @@ Result<bool> must_ask(const Context& context, const Invocation& invocation, std:
 
 io::Task<Result<>> confirm(Context& context, std::string question, std::string_view done) {
   auto yes = co_await context.console.confirm(context.stop, std::move(question));
-  if (!yes) co_return std::unexpected(yes.error());
+  if (!yes) {
+    Error reason = yes.error();
+    reason.message += fmt::format(": nothing was {}", done);
+    co_return std::unexpected(std::move(reason));
+  }
   if (!*yes) co_return fail(ErrorCode::conflict, "not confirmed: nothing was {}", done);
   co_return Result<>();
 }

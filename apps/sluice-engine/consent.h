@@ -14,7 +14,8 @@ namespace sluice::cli {
 // deletes nothing. Fails where one has to ask and nobody can answer; `what` is the command.
 Result<bool> must_ask(const Context& context, const Invocation& invocation, std::string_view what);
 
-// Asks; an answer other than yes is an error that says "not confirmed: nothing was `done`".
+// Asks; an answer other than yes is an error that says "not confirmed: nothing was `done`", a stop
+// one that says "interrupted: nothing was `done`".
 io::Task<Result<>> confirm(Context& context, std::string question, std::string_view done);
 
 // Asks if --interactive is given without --yes; elsewhere it agrees. `can_ask`: stdin is not taken.

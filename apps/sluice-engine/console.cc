@@ -103,6 +103,7 @@ io::Task<Result<bool>> Console::confirm(io::Stop& stop, std::string question) {
   std::string answer;
   char byte = 0;
   boost::system::error_code error;
+  asking_ = true;
   while (!error && !stop.requested() && answer.size() < 100) {
     // Waits only, so that stdin itself does not become non-blocking for whoever shares it.
     co_await input.async_wait(Descriptor::wait_read,
@@ -110,6 +111,7 @@ io::Task<Result<bool>> Console::confirm(io::Stop& stop, std::string question) {
     if (error || ::read(input.native_handle(), &byte, 1) != 1 || byte == '\n') break;
     answer += byte;
   }
+  asking_ = false;
   if (stop.requested()) {
     write_to(STDERR_FILENO, "\n");
     co_return std::unexpected(stop.reason());

@@ -57,6 +57,8 @@ class Console {
   // Asks a yes-or-no question; anything but y or yes is a no. Ends with the stop's reason when one
   // is requested. Requires interactive().
   io::Task<Result<bool>> confirm(io::Stop& stop, std::string question);
+  // Whether a question waits for its answer.
+  [[nodiscard]] bool asking() const { return asking_; }
 
   // Shows `bar`, of one or more lines, in place of the last one; empty removes it.
   void set_bar(std::string bar);
@@ -74,6 +76,7 @@ class Console {
   bool stderr_is_terminal_;
   bool interactive_;
   bool colored_;
+  bool asking_ = false;
   std::string bar_;
 };
 

@@ -276,11 +276,18 @@ void KvJob::note_batch_size(std::size_t most) {
 }
 
 KvJob::~KvJob() {
-  // It ended before the work began: there is nothing to go on from. What cannot be noted now shows
-  // as an unfinished job, which is removed by hand.
-  if (journal_ && !told_ && !resumed_) {
-    (void)journal_->finish(bulk::JobState::failed, "did not begin");
-  }
+  // It ended before the work began.
+  if (journal_ && !told_ && !resumed_) leave_no_job();
+}
+
+void KvJob::leave_no_job() {
+  const std::string which = id();
+  // What cannot be removed now shows as a job that failed, or as an unfinished one, which is
+  // removed by hand.
+  (void)journal_->finish(bulk::JobState::failed, "did not begin");
+  if (job_) job_->journal = nullptr;
+  journal_.reset();
+  (void)bulk::JobFolder(context_.folders.jobs()).remove(which);
 }
 
 std::string KvJob::id() const {
@@ -372,6 +379,8 @@ ExitCode KvJob::finish(const bulk::Report& report, const std::vector<const KvSto
     context_.console.error(*report.ended_early);
     if (report.resumable) context_.console.warn("Continue with: sluice jobs resume {}", id());
   }
+  const bool began = report.counts.done + report.counts.failed + report.counts.skipped > 0;
+  if (report.refused && !began && journal_ && !resumed_) leave_no_job();
   if (invocation_.on("json") && plan_.json_to_stdout) {
     boost::json::object object = report_object(report, seconds, wire);
     for (const auto& member : extra) object.insert(member);

@@ -73,6 +73,8 @@ class KvJob {
  private:
   KvJob(Context& context, const Invocation& invocation, JobPlan plan);
   Result<> open_journal();
+  // Removes the journal of a run that did nothing and has nothing to go on from.
+  void leave_no_job();
   Result<> look_for_another(const bulk::JobFolder& folder, const std::string& identity);
   void tell(const bulk::Report& report, double seconds, const store::WireStats& wire);
   [[nodiscard]] boost::json::object report_object(const bulk::Report& report, double seconds,

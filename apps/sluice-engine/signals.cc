@@ -25,8 +25,11 @@ void SignalStop::wait() {
       console_.set_bar("");
       std::_Exit(static_cast<int>(ExitCode::interrupted));
     }
-    console_.say("stopping: what is under way has {} to end (again to exit at once)",
-                 format_duration(grace_));
+    // At a question nothing is under way, and its end is told by who asked.
+    if (!console_.asking()) {
+      console_.say("stopping: what is under way has {} to end (again to exit at once)",
+                   format_duration(grace_));
+    }
     stop_.request({ErrorCode::interrupted, Retry::never, std::nullopt, "interrupted"});
     wait();
   });

@@ -110,7 +110,7 @@ class Eraser {
       co_return false;
     }
     if (auto passed = co_await options_.guard.pass(found.selected); !passed) {
-      run_.end_early(passed.error());
+      run_.end_refused(passed.error());
       co_return false;
     }
     if (auto begun = run_.begin_from_spool(found); !begun) {

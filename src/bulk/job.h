@@ -54,6 +54,7 @@ struct Report {
   std::vector<FailureReason> reasons;     // most frequent first
   std::vector<std::string> skipped_keys;  // some of the keys that were not there
   bool resumable = false;                 // ended early, and the journal can take it on from there
+  bool refused = false;      // ended at what stood before its work: --max-delete, or the question
   std::string failure_file;  // holds the failed keys, as --keys-file takes them; or empty
 };
 

@@ -147,7 +147,7 @@ Report JobRun::finish() {
   // Neither has a job whose own files are damaged.
   const bool refused =
       ended_early_ && !keep_resumable_ &&
-      (ended_early_->code == ErrorCode::corrupt ||
+      (refused_ || ended_early_->code == ErrorCode::corrupt ||
        (counts_.done == 0 && !job_.stop.requested() &&
         (counts_.listed == 0 || ended_early_->code == ErrorCode::invalid_argument ||
          ended_early_->code == ErrorCode::conflict)));
@@ -163,6 +163,7 @@ Report JobRun::finish() {
                 .reasons = failures_.reasons(),
                 .skipped_keys = skipped_keys_,
                 .resumable = resumable,
+                .refused = refused_,
                 .failure_file = failures_.path()};
 }
 

@@ -81,6 +81,11 @@ class JobRun {
 
   // The run ends: nothing new is begun. The first reason stays.
   void end_early(Error reason);
+  // The run ends at what stood before its work (EraseGuard): the job is not to be resumed.
+  void end_refused(Error reason) {
+    end_early(std::move(reason));
+    refused_ = true;
+  }
   // Whether to begin nothing new.
   [[nodiscard]] bool ending() const { return ended_early_.has_value() || job_.stop.requested(); }
 
@@ -110,6 +115,7 @@ class JobRun {
   bool moved_ = false;              // since the last save
   bool done_is_gone_ = false;
   bool keep_resumable_ = false;
+  bool refused_ = false;
   Counts saved_counts_;
   std::vector<std::string> skipped_keys_;
   FailureFile failures_;

@@ -166,7 +166,10 @@ class Syncer {
                      "nothing was. Check the source's name; if it is meant, say --max-delete {}.",
                      found_.extra, found_.extra);
     }
-    if (auto passed = co_await options_.guard.pass(found_.extra); !passed) co_return passed;
+    if (auto passed = co_await options_.guard.pass(found_.extra); !passed) {
+      run_.end_refused(passed.error());
+      co_return Result<>();
+    }
     written_ = run_.counts().done;
     co_return run_.begin_from_spool({.selected = found_.extra});
   }

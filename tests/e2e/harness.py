@@ -328,7 +328,8 @@ class SluiceTest(unittest.TestCase):
 
     def on_terminal(self, *arguments, answers=(), env=None, whole=False):
         """Runs with stdin and stderr (stdout too, if `whole`) on a pseudo-terminal. `answers` are pairs
-        (bytes to wait for, bytes to type). Returns a Result whose err is what the terminal showed."""
+        (bytes to wait for, bytes to type or a signal to send). Returns a Result whose err is what the
+        terminal showed."""
         controller, terminal = pty.openpty()
         process = subprocess.Popen(
             [SLUICE, *map(str, arguments)], stdin=terminal, stderr=terminal,
@@ -354,7 +355,11 @@ class SluiceTest(unittest.TestCase):
                     elif descriptor == controller:
                         shown += piece
                         if pending and pending[0][0] in ESCAPE.sub(b"", shown[from_here:]):
-                            os.write(controller, pending.pop(0)[1])
+                            answer = pending.pop(0)[1]
+                            if isinstance(answer, signal.Signals):
+                                process.send_signal(answer)
+                            else:
+                                os.write(controller, answer)
                             from_here = len(shown)
                     else:
                         out += piece

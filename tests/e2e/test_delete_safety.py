@@ -1,8 +1,9 @@
 """Nothing is deleted that was not asked for, clearly, by somebody who was shown the count."""
 
+import signal
 import unittest
 
-from harness import DONE, FAILED, USAGE, SluiceTest, by_key, sample
+from harness import DONE, FAILED, INTERRUPTED, USAGE, SluiceTest, by_key, sample
 
 CHANGES = ("POST bulk/delete", "DELETE bulk", "PUT bulk", "PUT values", "DELETE values",
            "DELETE namespace", "POST namespaces", "PUT namespace")
@@ -103,6 +104,25 @@ class DeleteSafety(SluiceTest):
                                  answers=[(b"?", b"\x04")], env=self.env)
         self.assertNotEqual(shown.code, DONE, str(shown))
         self.untouched()
+
+    def test_a_question_that_is_declined_leaves_no_job(self):
+        question = ["kv", "delete", *self.there, "--all-keys"]
+        for answer, code, reason in ((b"n\n", FAILED, b"not confirmed"),
+                                     (signal.SIGINT, INTERRUPTED, b"interrupted"),
+                                     (signal.SIGTERM, INTERRUPTED, b"interrupted")):
+            with self.subTest(answer=answer):
+                shown = self.on_terminal(*question, answers=[(b"[y/N]", answer)], env=self.env)
+                self.assertEqual(shown.code, code, str(shown))
+                self.assertEqual(shown.err.count(b"sluice: "), 1, str(shown))
+                self.assertIn(b"sluice: " + reason + b": nothing was deleted", shown.err)
+                self.assertNotIn(b"stopping", shown.err)
+                self.assertNotIn(b"resume", shown.err)
+                self.assertEqual(self.sluice("jobs", "list", "--json").lines(), [])
+                self.assertEqual(list((self.home / "state/sluice/jobs").iterdir()), [])
+                self.untouched()
+        shown = self.on_terminal(*question, "--deadline", "1s", env=self.env)
+        self.assertIn(b"sluice: the deadline of 1s is over: nothing was deleted", shown.err)
+        self.assertEqual(self.sluice("jobs", "list", "--json").lines(), [])
 
     def test_prompt_is_not_fed_by_the_keys(self):
         """With the keys on stdin there is nobody to ask, whatever they say."""

@@ -92,6 +92,13 @@ class KvPurge(Purges):
                                  answers=[(b"?", b"n\n")], env=self.env)
         self.assertIn(b"Delete 30 keys", shown.err)
         self.nothing_purged()
+        shown = self.on_terminal("kv", "purge", *self.there, "--all-keys",
+                                 answers=[(b"?", signal.SIGINT)], env=self.env)
+        self.assertEqual(shown.code, INTERRUPTED, str(shown))
+        self.assertEqual(shown.err.count(b"sluice"), 1, str(shown))
+        self.assertIn(b"sluice: interrupted: nothing was deleted", shown.err)
+        self.assertEqual(self.sluice("jobs", "list", "--json").lines(), [])
+        self.nothing_purged()
         self.assertEqual(len(self.fake.entries("pages")), 30)
         shown = self.on_terminal("kv", "purge", *self.there, "--all-keys",
                                  answers=[(b"?", b"y\n")], env=self.env)

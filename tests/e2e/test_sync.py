@@ -1,5 +1,6 @@
 """`kv sync`: the target is made equal, and what only it has goes last, if at all."""
 
+import json
 import signal
 import unittest
 
@@ -62,8 +63,26 @@ class Sync(SluiceTest):
         no = self.on_terminal(*words, answers=[(b"[y/N]", b"n\n")], whole=True)
         self.assertIn(b"Delete 1 key from", no.err)
         self.assertEqual(len(self.in_target()), 4)
+        self.assertEqual(self.sluice("jobs", "list", "--json").lines(), [])
         self.on_terminal(*words, answers=[(b"[y/N]", b"y\n")], whole=True)
         self.assertEqual(len(self.in_target()), 3)
+
+    def test_a_question_that_is_interrupted_leaves_nothing_to_resume(self):
+        self.load([Entry("own:1", "x")], store=self.target)
+        words = ["kv", "sync", *self.there, "--delete"]
+        for missing in (0, 3):  # nothing else to do; or what is missing is written before the question
+            with self.subTest(missing=missing):
+                self.load(sample(3 + missing))
+                self.load(sample(3), store=self.target)
+                shown = self.on_terminal(*words, answers=[(b"[y/N]", signal.SIGINT)], whole=True)
+                self.assertEqual(shown.code, INTERRUPTED, str(shown))
+                self.assertEqual(shown.err.count(b"sluice: "), 1, str(shown))
+                self.assertIn(b"sluice: interrupted: nothing was deleted", shown.err)
+                self.assertNotIn(b"resume", shown.err)
+                jobs = [json.loads(line) for line in self.sluice("jobs", "list", "--json").lines()]
+                self.assertEqual([(job["state"], job["done"]) for job in jobs],
+                                 [("failed", missing)] if missing else [])
+                self.assertEqual(len(self.in_target()), 4 + missing)
 
     def test_through_cloudflare(self):
         fake = self.server()
