@@ -84,7 +84,7 @@ io::Task<ExitCode> run_export(Context& context, const Invocation& invocation) {
       .format = {.format = how.format, .values = true, .metadata = true, .nul = how.nul},
       .exact = invocation.on("exact")};
   (*job)->note_batch_size(kv->store->capabilities().get_keys);
-  if (!(to_stdout && context.console.stdout_is_terminal())) (*job)->show_progress({&*kv});
+  (*job)->show_progress({&*kv}, to_stdout && context.console.stdout_is_terminal());
   bulk::Report report =
       co_await bulk::export_entries((*job)->job(), *kv->store, **output, std::move(options));
   co_await (*job)->hide_progress();

@@ -9,6 +9,7 @@
 #include "kv_job.h"
 #include "kv_output.h"
 #include "kv_store.h"
+#include "waiting.h"
 
 namespace sluice::cli {
 
@@ -19,7 +20,8 @@ io::Task<ExitCode> get_one(Context& context, const Invocation& invocation) {
   auto kv = co_await open_store(context, reading_place(context, invocation));
   if (!kv) co_return report_error(context, kv.error());
   const std::string_view key = invocation.arguments().front();
-  auto answer = co_await kv->store->get_exact(std::span(&key, 1));
+  auto getting = kv->store->get_exact(std::span(&key, 1));
+  auto answer = co_await telling_obstacles(context, kv->opened.wire_stats, std::move(getting));
   if (!answer) co_return report_error(context, answer.error());
   if (!answer->failed.empty()) co_return report_error(context, answer->failed.front().error);
   if (answer->entries.size() != 1 || answer->entries[0].presence != store::Presence::present) {
@@ -67,7 +69,7 @@ io::Task<ExitCode> get_some(Context& context, const Invocation& invocation) {
       .selection = std::move(selection),
       .format = {.format = how.format, .values = true, .metadata = how.metadata, .nul = how.nul},
       .exact = invocation.on("exact")};
-  if (!how.to_terminal) (*job)->show_progress({&*kv});
+  (*job)->show_progress({&*kv}, how.to_terminal);
   bulk::Report report =
       co_await bulk::export_entries((*job)->job(), *kv->store, **output, std::move(options));
   co_await (*job)->hide_progress();

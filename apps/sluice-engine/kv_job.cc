@@ -359,8 +359,12 @@ void KvJob::tell(const bulk::Report& report, double seconds, const store::WireSt
   }
 }
 
-void KvJob::show_progress(const std::vector<const KvStore*>& stores) {
+void KvJob::show_progress(const std::vector<const KvStore*>& stores, bool seen_otherwise) {
   shown_ = stores;
+  if (seen_otherwise) {
+    display_.set_style(
+        trouble_style(invocation_.value("progress").value_or("auto"), context_.console));
+  }
   show_progress_again();
 }
 

@@ -59,8 +59,9 @@ class KvJob {
   [[nodiscard]] const bulk::Checkpoint* resumed_from() const;
 
   // Starts the display. Call when the work begins, after all questions. `stores` are those that
-  // take part; they outlive the job.
-  void show_progress(const std::vector<const KvStore*>& stores);
+  // take part; they outlive the job. With `seen_otherwise` (the entries go to the terminal) it only
+  // tells what stands in the way.
+  void show_progress(const std::vector<const KvStore*>& stores, bool seen_otherwise = false);
   // After hide_progress, in the middle of the job.
   void show_progress_again();
   io::Task<> hide_progress() { return display_.stop(); }

@@ -112,7 +112,7 @@ io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
     co_return Result<>();
   };
   // On a terminal the entries themselves show that it goes on.
-  if (!how.to_terminal) (*job)->show_progress({&*kv});
+  (*job)->show_progress({&*kv}, how.to_terminal);
   bulk::Report report = co_await bulk::list_entries((*job)->job(), *kv->store, {selection}, sink);
   if (!how.table && !report.ended_early) writer.end(buffer);
   co_await close_output(**output, std::move(buffer), report);

@@ -7,6 +7,7 @@
 #include "consent.h"
 #include "kv_store.h"
 #include "table.h"
+#include "waiting.h"
 
 namespace sluice::cli {
 
@@ -23,7 +24,9 @@ io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
   if (!opened) co_return report_error(context, opened.error());
   if (file)
     context.console.say("there is no file {} yet: the first write makes it", printable(*file));
-  const auto namespaces = co_await opened->backend->namespaces();
+  auto listing = opened->backend->namespaces();
+  const auto namespaces =
+      co_await telling_obstacles(context, opened->wire_stats, std::move(listing));
   if (!namespaces) co_return report_error(context, namespaces.error());
   if (invocation.on("json")) {
     std::string lines;
@@ -47,7 +50,8 @@ io::Task<ExitCode> create(Context& context, const Invocation& invocation) {
   const std::string& title = invocation.arguments().front();
   // No file is made for a title that it would have already.
   if (dry_run || file) {
-    const auto there = co_await opened->backend->find_namespace(title);
+    auto looking = opened->backend->find_namespace(title);
+    const auto there = co_await telling_obstacles(context, opened->wire_stats, std::move(looking));
     if (there && there->title == title) {
       co_return report_error(context,
                              {ErrorCode::conflict, Retry::never, std::nullopt,
@@ -68,7 +72,8 @@ io::Task<ExitCode> create(Context& context, const Invocation& invocation) {
     if (!opened) co_return report_error(context, opened.error());
   }
   const auto backend = to_change(context, *opened);
-  const auto made = co_await backend->create_namespace(title);
+  auto creating = backend->create_namespace(title);
+  const auto made = co_await telling_obstacles(context, opened->wire_stats, std::move(creating));
   if (!made) co_return report_error(context, made.error());
   print(invocation.on("json") ? json_line(*made) : made->id + "\n");
   context.console.say("created namespace \"{}\" in {}", printable(title),
@@ -81,12 +86,15 @@ io::Task<ExitCode> rename(Context& context, const Invocation& invocation) {
   if (auto there = need_file(context, url); !there) co_return report_error(context, there.error());
   auto opened = co_await open_backend(context, url);
   if (!opened) co_return report_error(context, opened.error());
-  const auto found = co_await opened->backend->find_namespace(invocation.arguments()[0]);
+  auto looking = opened->backend->find_namespace(invocation.arguments()[0]);
+  const auto found = co_await telling_obstacles(context, opened->wire_stats, std::move(looking));
   if (!found) co_return report_error(context, found.error());
   const std::string& title = invocation.arguments()[1];
   if (!invocation.on("dry-run")) {
     const auto backend = to_change(context, *opened);
-    const auto renamed = co_await backend->rename_namespace(*found, title);
+    auto renaming = backend->rename_namespace(*found, title);
+    const auto renamed =
+        co_await telling_obstacles(context, opened->wire_stats, std::move(renaming));
     if (!renamed) co_return report_error(context, renamed.error());
     if (invocation.on("json")) print(json_line({.id = found->id, .title = title}));
   }
@@ -104,7 +112,8 @@ io::Task<ExitCode> remove(Context& context, const Invocation& invocation) {
   if (auto there = need_file(context, url); !there) co_return report_error(context, there.error());
   auto opened = co_await open_backend(context, url);
   if (!opened) co_return report_error(context, opened.error());
-  const auto found = co_await opened->backend->find_namespace(invocation.arguments()[0]);
+  auto looking = opened->backend->find_namespace(invocation.arguments()[0]);
+  const auto found = co_await telling_obstacles(context, opened->wire_stats, std::move(looking));
   if (!found) co_return report_error(context, found.error());
   if (*ask) {
     auto sure = co_await confirm(
@@ -116,7 +125,9 @@ io::Task<ExitCode> remove(Context& context, const Invocation& invocation) {
   }
   if (!dry_run) {
     const auto backend = to_change(context, *opened);
-    const auto removed = co_await backend->delete_namespace(*found);
+    auto removing = backend->delete_namespace(*found);
+    const auto removed =
+        co_await telling_obstacles(context, opened->wire_stats, std::move(removing));
     if (!removed) co_return report_error(context, removed.error());
   }
   if (invocation.on("json")) print(json_line(*found));

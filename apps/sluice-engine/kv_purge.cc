@@ -14,6 +14,7 @@
 #include "kv_store.h"
 #include "purge_zones.h"
 #include "store/cloudflare/cloudflare.h"
+#include "waiting.h"
 
 namespace sluice::cli {
 
@@ -174,7 +175,9 @@ io::Task<ExitCode> run_with(Context& context, const Invocation& invocation, Aske
   }
   // Before any deletion: a zone that does not exist must not be found out afterwards.
   cdn::Zones directory(connection);
-  const auto zones = co_await directory.resolve(asked.zones);
+  const auto wire = [&connection] { return connection->wire_stats(); };
+  auto looking = directory.resolve(asked.zones);
+  const auto zones = co_await telling_obstacles(context, wire, std::move(looking));
   if (!zones) co_return report_error(context, zones.error());
 
   std::string identity = fmt::format("{}\n{}\nzones={}\ntags-from={}", kv.url, kv.in.id,

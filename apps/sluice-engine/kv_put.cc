@@ -17,6 +17,7 @@
 #include "consent.h"
 #include "kv_store.h"
 #include "store/limits.h"
+#include "waiting.h"
 
 namespace sluice::cli {
 
@@ -167,7 +168,8 @@ io::Task<ExitCode> put(Context& context, const Invocation& invocation) {
       context, invocation,
       fmt::format("Put key \"{}\" into {}?", printable(entry.key), kv->description()), "written");
   if (!sure) co_return report_error(context, sure.error());
-  auto answer = co_await kv->store->put(std::span(&entry, 1));
+  auto putting = kv->store->put(std::span(&entry, 1));
+  auto answer = co_await telling_obstacles(context, kv->opened.wire_stats, std::move(putting));
   if (!answer) co_return report_error(context, answer.error());
   if (!answer->failed.empty()) co_return report_error(context, answer->failed.front().error);
   if (invocation.on("json")) {

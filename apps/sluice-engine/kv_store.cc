@@ -10,6 +10,7 @@
 #include "store/absent.h"
 #include "store/cached.h"
 #include "store/dry_run.h"
+#include "waiting.h"
 
 namespace sluice::cli {
 
@@ -165,14 +166,16 @@ io::Task<Result<KvStore>> open_store(Context& context, const StorePlace& place, 
   if (!place.id.empty()) {
     kv.in = {.id = place.id, .title = place.name.empty() ? place.id : place.name};
   } else {
-    auto found = co_await backend->find_namespace(name);
+    auto looking = backend->find_namespace(name);
+    auto found = co_await telling_obstacles(context, kv.opened.wire_stats, std::move(looking));
     if (!found && found.error().code == ErrorCode::not_found && place.create) {
       if (dry_run) {
         context.console.say("would create namespace \"{}\"", printable(name));
         found = store::Namespace{.id = "(to be created)", .title = name};
         absent = true;
       } else {
-        found = co_await backend->create_namespace(name);
+        auto creating = backend->create_namespace(name);
+        found = co_await telling_obstacles(context, kv.opened.wire_stats, std::move(creating));
         if (found) context.console.say("created namespace \"{}\"", printable(name));
       }
     }

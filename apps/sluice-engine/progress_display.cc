@@ -6,6 +6,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kBarInterval{100};
 constexpr std::chrono::seconds kLineInterval{10};
+
 }  // namespace
 
 ProgressStyle progress_style(std::string_view flag, bool json, const Console& console) {
@@ -13,6 +14,11 @@ ProgressStyle progress_style(std::string_view flag, bool json, const Console& co
   if (flag == "bar") return ProgressStyle::bar;
   if (flag == "auto" && console.stderr_is_terminal()) return ProgressStyle::bar;
   return json ? ProgressStyle::events : ProgressStyle::plain;
+}
+
+ProgressStyle trouble_style(std::string_view flag, const Console& console) {
+  const bool wanted = flag != "off" && !console.quiet() && console.stderr_is_terminal();
+  return wanted ? ProgressStyle::trouble : ProgressStyle::off;
 }
 
 ProgressDisplay::ProgressDisplay(io::Executor executor, const flow::Progress& progress,
@@ -37,10 +43,10 @@ io::Task<> ProgressDisplay::stop() {
 }
 
 io::Task<int> ProgressDisplay::show() {
-  const bool bar = style_ == ProgressStyle::bar;
+  const bool often = style_ == ProgressStyle::bar || style_ == ProgressStyle::trouble;
   flow::TimePoint next = io::Clock::now();
   while (!stopping_) {
-    next += bar ? flow::Duration(kBarInterval) : flow::Duration(kLineInterval);
+    next += often ? flow::Duration(kBarInterval) : flow::Duration(kLineInterval);
     while (!stopping_ && io::Clock::now() < next) co_await stopped_.wait_until(next);
     if (!stopping_) draw(io::Clock::now());
   }
@@ -63,7 +69,17 @@ void ProgressDisplay::draw(flow::TimePoint now) {
     case ProgressStyle::events:
       console_.say("{}", text_.event(now));
       break;
+    case ProgressStyle::trouble:
+      tell_obstacle(now);
+      break;
   }
+}
+
+void ProgressDisplay::tell_obstacle(flow::TimePoint now) {
+  const auto obstacle = text_.obstacle(now);
+  if (!obstacle || obstacle->cause == told_) return;
+  told_ = obstacle->cause;
+  console_.say("{}", obstacle->text);
 }
 
 }  // namespace sluice::cli

@@ -138,6 +138,15 @@ std::string ProgressText::line(flow::TimePoint now) const {
   return text;
 }
 
+std::optional<ProgressText::Obstacle> ProgressText::obstacle(flow::TimePoint now) const {
+  if (!traffic_.trouble.empty()) {
+    return Obstacle{.cause = traffic_.trouble, .text = trouble_text(traffic_.trouble)};
+  }
+  const auto wait = waiting(now);
+  if (wait < kShownWait) return std::nullopt;
+  return Obstacle{.cause = "the rate budget", .text = waiting_text(wait)};
+}
+
 std::string ProgressText::event(flow::TimePoint now) const {
   const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(now - started_).count();
   boost::json::object event{{"event", "progress"}, {"milliseconds", since}};

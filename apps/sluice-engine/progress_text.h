@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 
 #include "flow/progress.h"
@@ -36,6 +37,13 @@ class ProgressText {
   [[nodiscard]] std::string bars(flow::TimePoint now, std::size_t width) const;
   // "listed 5,000 (100/s), deleted 1,000 of 4,000 (25 %, 50/s, 1m left)"; for a log.
   [[nodiscard]] std::string line(flow::TimePoint now) const;
+  // What keeps requests from getting through, if anything does: trouble, or else a wait for the
+  // rate budget.
+  struct Obstacle {
+    std::string cause;  // stays the same while the text counts down
+    std::string text;
+  };
+  [[nodiscard]] std::optional<Obstacle> obstacle(flow::TimePoint now) const;
   // {"event":"progress","listed":5000,…,"stages":[{"name","count","total"?,"per_second",
   // "seconds_left"?}],"requests":…,"retries":…,"throttled":…,"waiting_milliseconds":…,
   // "trouble"?}; for a program.

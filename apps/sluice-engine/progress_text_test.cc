@@ -98,6 +98,26 @@ TEST_F(ProgressTextTest, TroubleIsSaidAndNoTimeLeftWhileNothingMoves) {
   EXPECT_FALSE(event.at("stages").as_array().at(1).as_object().contains("seconds_left"));
 }
 
+TEST_F(ProgressTextTest, AnObstacleIsTroubleOrElseAWait) {
+  EXPECT_FALSE(text.obstacle(now));
+  traffic.opens_at = now + seconds(35);
+  text.sample(now, traffic);
+  const auto wait = text.obstacle(now);
+  ASSERT_TRUE(wait);
+  EXPECT_EQ(wait->text, "waiting 35s for the rate budget");
+  const auto later = text.obstacle(now + seconds(10));
+  ASSERT_TRUE(later);
+  EXPECT_EQ(later->text, "waiting 25s for the rate budget");
+  EXPECT_EQ(later->cause, wait->cause) << "told once";
+  EXPECT_FALSE(text.obstacle(now + seconds(35)));
+  traffic.trouble = "nobody\nis there";
+  text.sample(now, traffic);
+  const auto trouble = text.obstacle(now);
+  ASSERT_TRUE(trouble);
+  EXPECT_EQ(trouble->text, "trying again: nobody\\nis there");
+  EXPECT_NE(trouble->cause, wait->cause);
+}
+
 TEST_F(ProgressTextTest, AnEventIsJsonWithTheCountersByName) {
   run(100, 50);
   progress.stage("deleted").total = 6000;

@@ -14,6 +14,7 @@
 #include "purge_items.h"
 #include "purge_report.h"
 #include "purge_zones.h"
+#include "waiting.h"
 #include "wire_text.h"
 
 namespace sluice::cli {
@@ -69,7 +70,10 @@ class Purge {
     if (!connection) co_return std::unexpected(connection.error());
     api_.emplace(*connection, named_plan(invocation_));
     cdn::Zones directory = zones_of(invocation_, *connection, answer_cache(context_, invocation_));
-    if (auto found = co_await find_zones(directory, named); !found) {
+    const auto wire = [this] { return api_->wire_stats(); };
+    auto looking = find_zones(directory, named);
+    const auto found = co_await telling_obstacles(context_, wire, std::move(looking));
+    if (!found) {
       co_return std::unexpected(found.error());
     }
     if (auto agreed = co_await ask(directory); !agreed) co_return std::unexpected(agreed.error());

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "purge_zones.h"
 #include "table.h"
+#include "waiting.h"
 
 namespace sluice::cli {
 
@@ -32,7 +33,9 @@ io::Task<ExitCode> list(Context& context, const Invocation& invocation) {
   auto connection = store::cloudflare::Connection::open(context.store_environment());
   if (!connection) co_return report_error(context, connection.error());
   cdn::Zones directory = zones_of(invocation, *connection);
-  auto zones = co_await directory.list();
+  auto listing = directory.list();
+  const auto wire = [&connection] { return (*connection)->wire_stats(); };
+  auto zones = co_await telling_obstacles(context, wire, std::move(listing));
   if (!zones) co_return report_error(context, zones.error());
   const std::string wanted = lower(invocation.value("name").value_or(""));
   std::erase_if(*zones, [&](const cdn::Zone& zone) {
@@ -61,7 +64,9 @@ io::Task<ExitCode> get(Context& context, const Invocation& invocation) {
   auto connection = store::cloudflare::Connection::open(context.store_environment());
   if (!connection) co_return report_error(context, connection.error());
   cdn::Zones directory = zones_of(invocation, *connection);
-  const auto zone = co_await directory.get(invocation.arguments().front());
+  auto looking = directory.get(invocation.arguments().front());
+  const auto wire = [&connection] { return (*connection)->wire_stats(); };
+  const auto zone = co_await telling_obstacles(context, wire, std::move(looking));
   if (!zone) co_return report_error(context, zone.error());
   if (invocation.on("json")) {
     print(boost::json::serialize(zone_object(*zone)) + "\n");

@@ -10,7 +10,7 @@ import termios
 import time
 import unittest
 
-from harness import DONE, SLUICE, SluiceTest, by_key, parse_ndjson, sample
+from harness import DONE, INTERRUPTED, SLUICE, THROTTLED, SluiceTest, by_key, parse_ndjson, sample
 
 ESCAPES = re.compile(rb"\x1b")
 
@@ -127,6 +127,53 @@ class Output(SluiceTest):
         code = process.wait(timeout=60)
         self.assertIn(code, (0, 141, -signal.SIGPIPE), err)
         self.assertEqual(err, b"")
+
+    def test_a_question_that_is_interrupted(self):
+        self.sluice("cache", "set", "key", "value")
+        for arguments, what in ((["cache", "clear"], b"deleted"),
+                                (["kv", "put", *self.there, "item:0000", "new", "-i"], b"written"),
+                                (["kv", "namespace", "delete", "--store", self.store, "test"], b"deleted")):
+            with self.subTest(arguments=arguments):
+                shown = self.on_terminal(*arguments, answers=[(b"[y/N]", signal.SIGINT)])
+                self.assertEqual(shown.code, INTERRUPTED, str(shown))
+                self.assertNotIn(b"stopping", shown.err)
+                self.assertIn(b"sluice: interrupted: nothing was " + what, shown.err)
+        self.assertEqual(self.sluice("cache", "get", "key").out, b"value")
+        self.same(self.content(), by_key(sample(2000)))
+
+    def test_what_stands_in_the_way_is_said_where_no_progress_is(self):
+        nobody = ["--store", "redis://127.0.0.1:1"]
+        entries = self.file("entries.ndjson", sample(1)[0].line())
+        for words in (["get", "x"], ["get", "x", "y"], ["list"], ["export"], ["put", "a", "b"],
+                      ["namespace", "list"], ["list", "--namespace", "other"],
+                      ["import", entries, "--namespace", "other"]):
+            with self.subTest(words=words):
+                shown = self.on_terminal("kv", *words, *nobody, whole=True,
+                                         answers=[(b"trying again: Redis at 127.0.0.1:1", signal.SIGINT)])
+                self.assertEqual(shown.code, INTERRUPTED, str(shown))
+                self.assertEqual(shown.err.count(b"trying again"), 1, str(shown))
+        silent = ["kv", "get", "x", *nobody, "--deadline", "3s"]
+        for words in (["-q"], ["--progress", "off"]):
+            with self.subTest(words=words):
+                shown = self.on_terminal(*silent, *words)
+                self.assertEqual(shown.code, THROTTLED, str(shown))
+                self.assertNotIn(b"trying again", shown.err)
+        piped = self.sluice(*silent, code=THROTTLED)
+        self.assertEqual(piped.out, b"")
+        self.assertNotIn("trying again", piped.complaint)
+
+    def test_another_thing_that_stands_in_the_way_is_said(self):
+        fake = self.server()
+        fake.fill("test", sample(1))
+        def bad(fault, first, last):
+            return {"route": "POST bulk/get", "first": first, "last": last, "fault": fault}
+        fake.faults(script=[bad("500", 1, 4), bad("503", 5, 6)])
+        shown = self.on_terminal("kv", "get", sample(1)[0].key.decode(), "--store", "cloudflare:", "--namespace",
+                                 "test", env=fake.environment())
+        self.assertEqual(shown.out, sample(1)[0].value, str(shown))
+        told = [line for line in shown.err.split(b"\r\n") if b"trying again" in line]
+        self.assertEqual(["500" in str(line) for line in told], [True, False], str(shown))
+        self.assertIn(b"503", told[1])
 
     def test_output_files_are_private(self):
         path = self.folder / "out"
