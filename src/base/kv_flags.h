@@ -144,7 +144,7 @@ inline constexpr Flag export_output[] = {
 };
 inline constexpr FlagGroup export_groups[] = {
     {"Store", store_namespace}, {"Selection", selection}, {"Listing", listing},
-    {"Output", export_output},  {"Work", work},           {"Cache", reading}};
+    {"Output", export_output},  {"Work", work},           {"Cache", looking_up}};
 inline constexpr Example export_examples[] = {
     {"sluice kv export --namespace sessions -o sessions.ndjson", "everything, one object a line"},
     {"sluice kv export --namespace sessions -o bulk.json", "a file for `wrangler kv bulk put`"},
@@ -200,7 +200,7 @@ inline constexpr Flag copy_target[] = {
 inline constexpr FlagGroup copy_groups[] = {{"Store", store_namespace}, {"Target", copy_target},
                                             {"Selection", selection},   {"Listing", listing},
                                             {"Change", change},         {"Work", work},
-                                            {"Cache", reading}};
+                                            {"Cache", looking_up}};
 inline constexpr Example copy_examples[] = {
     {"sluice kv copy --store cloudflare: --namespace sessions --to sqlite:backup.db "
      "--create-namespace",
@@ -236,7 +236,7 @@ inline constexpr FlagGroup sync_groups[] = {{"Store", store_namespace},
                                             {"Listing", listing},
                                             {"Change", change},
                                             {"Work", work},
-                                            {"Cache", reading}};
+                                            {"Cache", looking_up}};
 inline constexpr Example sync_examples[] = {
     {"sluice kv sync --store cloudflare: --namespace sessions --to sqlite:backup.db --dry-run",
      "says what is missing, different, or only in the target"},
@@ -251,7 +251,7 @@ inline constexpr Flag stats_flags[] = {
 };
 inline constexpr FlagGroup stats_groups[] = {
     {"Store", store_namespace}, {"Selection", selection}, {"Listing", listing},
-    {"Count", stats_flags},     {"Work", work},           {"Cache", reading}};
+    {"Count", stats_flags},     {"Work", work},           {"Cache", looking_up}};
 inline constexpr Example stats_examples[] = {
     {"sluice kv stats --namespace sessions --json", "entries and bytes, for a script"},
 };

@@ -221,12 +221,13 @@ inline constexpr Flag cache_bytes = {.name = "cache-max-size",
 // Of commands that look up a namespace or a zone.
 inline constexpr Flag looking_up[] = {cache_age, cache_entries, cache_bytes};
 
-// The same for commands that read entries.
+// The same for commands that get entries by their keys.
 inline constexpr Flag reading[] = {
     {.name = "cached",
-     .help = "get values by key, with their metadata, from the local cache while they are fresh "
-             "there (kv get, and kv list --keys-file, of cloudflare: and redis:; all else is read "
-             "anew)"},
+     .help =
+         "take what is asked for by key (kv get; kv list --keys-file, up to 64 KB of keys) from "
+         "the local cache while it is fresh there; of cloudflare:, redis: and postgres:; "
+         "listings are read anew"},
     cache_age,
     cache_entries,
     cache_bytes,

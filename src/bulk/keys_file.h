@@ -2,7 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "bulk/job.h"
 #include "bulk/key_set.h"
@@ -17,7 +19,12 @@ Result<std::unique_ptr<RecordFeed>> open_keys_file(Job& job, const Selection& se
 // The error for a file of keys with something wrong in it: it may be the wrong file.
 std::unexpected<Error> bad_key(const std::string& path, const BadRecord& record);
 
-// Reads all keys of the file.
-io::Task<Result<KeySet>> read_key_set(RecordFeed& feed, std::string path);
+// All keys of a file.
+struct KeysOfFile {
+  KeySet set;
+  // The keys themselves, in order and each once, if they are few: no more than 64 KB.
+  std::optional<std::vector<std::string>> few;
+};
+io::Task<Result<KeysOfFile>> read_keys_of(RecordFeed& feed, std::string path);
 
 }  // namespace sluice::bulk

@@ -13,6 +13,7 @@ io::Task<Report> list_entries(Job& job, store::Store& store, ListOptions options
   auto source = open_source(job, store,
                             {.selection = options.selection,
                              .metadata = true,
+                             .asks_for_few = true,
                              .values = false,
                              .keeps_order = true,
                              .start = {},

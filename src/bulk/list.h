@@ -16,7 +16,8 @@ struct ListOptions {
 };
 
 // Hands the selected entries of each page to `sink`, in the store's order, while the next page is
-// fetched. An error of the sink ends the run. Asks for list pages only.
+// fetched. An error of the sink ends the run. Asks for list pages only, or, if the selection's file
+// of keys is short, for their metadata only; then in the order of the keys.
 io::Task<Report> list_entries(Job& job, store::Store& store, ListOptions options,
                               std::function<io::Task<Result<>>(const store::Block& entries)> sink);
 

@@ -144,9 +144,9 @@ std::unique_ptr<Source> open_listing(Job& job, store::Store& store, Filter filte
   return std::make_unique<SpooledSource>(job, std::move(listing), options);
 }
 
-// The entries of a listing whose keys are in a file. With a condition on the metadata, the listing
-// has to be read anyway; the file then narrows it down. The first `next` reads the whole file,
-// before the store is asked for anything.
+// The entries of a listing whose keys are in a file, which narrows it down: where there is a
+// condition on the metadata, or the metadata is wanted. With `asks_for_few`, a few keys are asked
+// for instead. The first `next` reads the whole file, before the store is asked for anything.
 class KeysInListSource : public Source {
  public:
   KeysInListSource(Job& job, store::Store& store, std::unique_ptr<RecordFeed> feed, Filter filter,
@@ -165,12 +165,17 @@ class KeysInListSource : public Source {
       co_return page;
     }
     if (!list_) {
-      auto keys = co_await read_key_set(*feed_, *options_.selection.keys_file);
+      auto keys = co_await read_keys_of(*feed_, *options_.selection.keys_file);
       if (!keys) {
         end_ = true;
         co_return std::unexpected(keys.error());
       }
-      list_ = open_listing(job_, store_, std::move(filter_), std::move(*keys), options_);
+      if (options_.asks_for_few && keys->few) {
+        list_ = std::make_unique<FewEntriesSource>(store_, std::move(*keys->few),
+                                                   std::move(filter_), options_.selection.limit);
+      } else {
+        list_ = open_listing(job_, store_, std::move(filter_), std::move(keys->set), options_);
+      }
     }
     co_return co_await list_->next();
   }
@@ -213,8 +218,8 @@ Result<std::unique_ptr<Source>> open_source(Job& job, store::Store& store,
   if (!options.selection.keys_file) {
     return open_listing(job, store, std::move(*filter), std::nullopt, options);
   }
-  const bool asks = options.metadata && options.asks_for_few && !filter->reads_metadata() &&
-                    is_short(options.selection);
+  const bool asks = options.metadata && options.asks_for_few && !options.keeps_order &&
+                    !filter->reads_metadata() && is_short(options.selection);
   const bool lists = !asks && (filter->reads_metadata() || options.metadata);
   auto feed = open_keys_file(job, options.selection);
   if (!feed) return std::unexpected(feed.error());
@@ -223,8 +228,11 @@ Result<std::unique_ptr<Source>> open_source(Job& job, store::Store& store,
     if (!asks) return std::unique_ptr<Source>(std::move(keys));
     return std::unique_ptr<Source>(std::make_unique<MetadataSource>(store, std::move(keys)));
   }
+  SourceOptions listing = options;
+  // Prefixes as partitions say what is listed; and without their order, keys are not sought here.
+  listing.asks_for_few &= options.keeps_order && job.settings.partitions.prefixes.empty();
   return std::unique_ptr<Source>(std::make_unique<KeysInListSource>(job, store, std::move(*feed),
-                                                                    std::move(*filter), options));
+                                                                    std::move(*filter), listing));
 }
 
 }  // namespace sluice::bulk

@@ -40,7 +40,7 @@ struct SourceOptions {
   const Selection& selection;
   bool metadata = false;  // read the listing also for a file of keys, to tell what the store has
   // With `metadata`: ask for the keys of a short file instead, which is cheaper. They come in the
-  // file's order.
+  // file's order; with `keeps_order` in the order of the keys, but then the job cannot be resumed.
   bool asks_for_few = false;
   bool values = false;  // ask for values, if the store's listing gives them
   bool keeps_order =

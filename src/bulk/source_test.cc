@@ -23,6 +23,7 @@ class SourceTest : public JobFixture {
   // What the source gives until it ends or fails, with the position behind each page.
   struct Given {
     std::vector<std::string> keys;
+    std::vector<std::string> metadata;
     std::vector<Position> positions;
     std::uint64_t listed = 0;
     std::optional<Error> error;
@@ -45,6 +46,8 @@ class SourceTest : public JobFixture {
     const auto body = [&]() -> io::Task<> {
       auto source = open_source(with, store,
                                 {.selection = selection,
+                                 .metadata = metadata,
+                                 .asks_for_few = asks_for_few,
                                  .values = false,
                                  .keeps_order = keeps_order,
                                  .start = start,
@@ -63,7 +66,10 @@ class SourceTest : public JobFixture {
           given.error = page.error();
           break;
         }
-        for (const store::EntryView& entry : page->entries) given.keys.emplace_back(entry.key);
+        for (const store::EntryView& entry : page->entries) {
+          given.keys.emplace_back(entry.key);
+          given.metadata.emplace_back(entry.metadata);
+        }
         given.positions.push_back(page->after);
         given.listed += page->listed;
         if (page->after.end) break;
@@ -75,6 +81,8 @@ class SourceTest : public JobFixture {
   }
   bool keeps_order = false;
   std::size_t page_keys = 0;
+  bool metadata = false;
+  bool asks_for_few = false;
   [[nodiscard]] Selection old_ones_of(std::string keys_file) const {
     Selection selection;
     selection.tag_field = "tags";
@@ -152,6 +160,66 @@ TEST_F(SourceTest, OfAFileOfKeysTheFirstOnesAreRemembered) {
   ASSERT_GT(given.positions.size(), 6u);
   const Given rest = read(selection, given.positions[6], 100);
   EXPECT_EQ(rest.keys, (std::vector<std::string>(given.keys.begin() + 70'000, given.keys.end())));
+}
+
+// What a listing that is narrowed down gives, without the listing.
+TEST_F(SourceTest, AFewKeysAreAskedForInTheOrderOfAListing) {
+  fill(100);
+  keeps_order = metadata = true;
+  const std::string path = folder + "/keys";
+  {
+    std::ofstream file(path);
+    for (int i = 99; i >= 0; i -= 3) file << fmt::format("key:{:04}\n", i);
+    file << "key:0003\nnone\nkey:0004\n" << std::string(narrow().capabilities.key_bytes + 1, 'k');
+  }
+  Selection named;
+  named.keys_file = path;
+  std::vector<Selection> selections(6, named);
+  selections[1].limit = 10;
+  selections[2].prefix = "key:005";
+  selections[3].pattern = "[05]$";
+  selections[4] = old_ones_of(path);
+  selections[5] = old_ones_of(path);
+  selections[5].limit = 12;
+  for (const Selection& selection : selections) {
+    asks_for_few = false;
+    faulty();
+    const Given listed = read(selection);
+    ASSERT_FALSE(listed.error);
+    ASSERT_GT(listed.keys.size(), 2u);
+    EXPECT_GT(faulty_store->calls(Operation::list), 0u);
+    asks_for_few = true;
+    faulty();
+    const Given asked = read(selection);
+    ASSERT_FALSE(asked.error) << asked.error->message;
+    EXPECT_EQ(asked.keys, listed.keys);
+    EXPECT_EQ(asked.metadata, listed.metadata);
+    EXPECT_EQ(faulty_store->calls(Operation::list), 0u);
+    EXPECT_LE(faulty_store->calls(Operation::get), 6u) << "37 keys, 7 a call";
+  }
+  // Only of these prefixes: a listing would not give the others.
+  settings.partitions.prefixes = {"key:005"};
+  faulty();
+  EXPECT_EQ(read(named).keys, (std::vector<std::string>{"key:0051", "key:0054", "key:0057"}));
+  settings.partitions = {};
+  // More keys than are asked for one by one.
+  std::ofstream(path, std::ios::app) << '\n' << std::string(64 * 1024, 'k');
+  faulty();
+  EXPECT_FALSE(read(named).error);
+  EXPECT_EQ(faulty_store->calls(Operation::get), 0u);
+}
+
+TEST_F(SourceTest, AKeyThatCannotBeAskedForEndsTheRun) {
+  fill(20);
+  keeps_order = metadata = asks_for_few = true;
+  const std::string path = folder + "/keys";
+  std::ofstream(path) << "key:0003\nkey:0004\n";
+  Selection named;
+  named.keys_file = path;
+  faulty([](const FaultyCall&) {
+    return Fault{.failing_keys = {{1, error(ErrorCode::unavailable, Retry::again)}}};
+  });
+  EXPECT_EQ(read(named).error.value().code, ErrorCode::unavailable) << "it may well be there";
 }
 
 TEST_F(SourceTest, KeysFileThatCannotBeReadSendsNothing) {

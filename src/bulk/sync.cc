@@ -191,10 +191,10 @@ class Syncer {
     if (!selection.keys_file) co_return std::optional<KeySet>();
     auto feed = open_keys_file(job_, selection);
     if (!feed) co_return std::unexpected(feed.error());
-    auto keys = co_await read_key_set(**feed, *selection.keys_file);
+    auto keys = co_await read_keys_of(**feed, *selection.keys_file);
     co_await (*feed)->close();
     if (!keys) co_return std::unexpected(keys.error());
-    co_return std::optional<KeySet>(std::move(*keys));
+    co_return std::optional<KeySet>(std::move(keys->set));
   }
 
   [[nodiscard]] std::optional<std::uint64_t> left() const {

@@ -80,6 +80,10 @@ class CachedBackend::RememberedStore : public Store {
     const auto call = [keys](Store& store) { return store.get_exact(keys); };
     return through<GetAnswer>(call);
   }
+  io::Task<Result<GetAnswer>> get_metadata(std::span<const std::string_view> keys) override {
+    const auto call = [keys](Store& store) { return store.get_metadata(keys); };
+    return through<GetAnswer>(call);
+  }
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override {
     const auto call = [entries](Store& store) { return store.put(entries); };
     return through<WriteAnswer>(call);
@@ -229,6 +233,12 @@ io::Task<Result<GetAnswer>> CachedStore::get(std::span<const std::string_view> k
 }
 io::Task<Result<GetAnswer>> CachedStore::get_exact(std::span<const std::string_view> keys) {
   return get_either(keys, true);
+}
+
+io::Task<Result<GetAnswer>> CachedStore::get_metadata(std::span<const std::string_view> keys) {
+  // With its value, the answer can be kept.
+  if (gets_ == Gets::from_cache && cache_->on()) return get(keys);
+  return below().get_metadata(keys);
 }
 
 io::Task<Result<GetAnswer>> CachedStore::get_either(std::span<const std::string_view> keys,

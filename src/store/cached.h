@@ -79,6 +79,7 @@ class CachedStore : public StoreDecorator {
 
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override;
   io::Task<Result<GetAnswer>> get_exact(std::span<const std::string_view> keys) override;
+  io::Task<Result<GetAnswer>> get_metadata(std::span<const std::string_view> keys) override;
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override;
   io::Task<Result<WriteAnswer>> erase(std::span<const std::string_view> keys) override;
 

@@ -51,6 +51,34 @@ TEST_P(Conformance, AFullBatchWorks) {
   for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(answer->entries[i].value, entries[i].value);
 }
 
+TEST_P(Conformance, MetadataIsThatOfAGet) {
+  auto store = fresh();
+  const std::int64_t later = unix_now() + 3600;
+  put(*store, {{"a", "1", "", 0},
+               {"b", std::string("\xFF\x00", 2), R"({"n": 1})", later},
+               {"d", "", "", later},
+               {"e", "", R"([ 1 ])", 0}});
+  const std::string long_key(store->capabilities().key_bytes + 1, 'k');
+  const std::vector<std::string_view> keys{"e", "c", "b", long_key, "a", "d", "b"};
+  auto known = run(store->get(keys));
+  auto told = run(store->get_metadata(keys));
+  ASSERT_TRUE(known) << known.error().message;
+  ASSERT_TRUE(told) << told.error().message;
+  ASSERT_EQ(told->entries.size(), keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    EXPECT_EQ(told->entries[i].key, keys[i]);
+    const Presence presence = told->entries[i].presence == Presence::listed
+                                  ? Presence::present
+                                  : told->entries[i].presence;
+    EXPECT_EQ(presence, known->entries[i].presence) << keys[i];
+    EXPECT_EQ(told->entries[i].metadata, known->entries[i].metadata) << keys[i];
+    EXPECT_EQ(told->entries[i].expiration, known->entries[i].expiration) << keys[i];
+  }
+  EXPECT_EQ(told->entries[2].metadata, R"({"n": 1})");
+  EXPECT_EQ(told->entries[2].expiration, later);
+  EXPECT_EQ(told->failed.size(), known->failed.size());
+}
+
 TEST_P(Conformance, NothingAskedNothingDone) {
   auto store = fresh();
   put(*store, numbered(2));

@@ -30,6 +30,9 @@ class StoreDecorator : public Store {
   io::Task<Result<GetAnswer>> get_exact(std::span<const std::string_view> keys) override {
     return below_->get_exact(keys);
   }
+  io::Task<Result<GetAnswer>> get_metadata(std::span<const std::string_view> keys) override {
+    return below_->get_metadata(keys);
+  }
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override {
     return below_->put(entries);
   }

@@ -59,6 +59,10 @@ io::Task<Result<GetAnswer>> FaultyStore::get_exact(std::span<const std::string_v
   return get_either(Operation::get_exact, keys);
 }
 
+io::Task<Result<GetAnswer>> FaultyStore::get_metadata(std::span<const std::string_view> keys) {
+  return get_either(Operation::get, keys);
+}
+
 io::Task<Result<GetAnswer>> FaultyStore::get_either(Operation operation,
                                                     std::span<const std::string_view> keys) {
   const Under under(*this);

@@ -56,6 +56,8 @@ class FaultyStore : public StoreDecorator {
   io::Task<Result<Page>> list(ListRequest request) override;
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override;
   io::Task<Result<GetAnswer>> get_exact(std::span<const std::string_view> keys) override;
+  // Seen by the hook, and done, as a get.
+  io::Task<Result<GetAnswer>> get_metadata(std::span<const std::string_view> keys) override;
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override;
   io::Task<Result<WriteAnswer>> erase(std::span<const std::string_view> keys) override;
 

@@ -41,6 +41,9 @@ io::Task<Result<GetAnswer>> Metered::get(std::span<const std::string_view> keys)
 io::Task<Result<GetAnswer>> Metered::get_exact(std::span<const std::string_view> keys) {
   return measured(below().get_exact(keys), meters_.get);
 }
+io::Task<Result<GetAnswer>> Metered::get_metadata(std::span<const std::string_view> keys) {
+  return measured(below().get_metadata(keys), meters_.get);
+}
 io::Task<Result<WriteAnswer>> Metered::put(std::span<const EntryView> entries) {
   return measured(below().put(entries), meters_.put);
 }

@@ -18,7 +18,7 @@ struct StoreMeters {
     Counter failures;
   };
   Operation list;
-  Operation get;  // get_exact included
+  Operation get;  // get_exact and get_metadata included
   Operation put;
   Operation erase;
 };
@@ -32,6 +32,7 @@ class Metered : public StoreDecorator {
   io::Task<Result<Page>> list(ListRequest request) override;
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override;
   io::Task<Result<GetAnswer>> get_exact(std::span<const std::string_view> keys) override;
+  io::Task<Result<GetAnswer>> get_metadata(std::span<const std::string_view> keys) override;
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override;
   io::Task<Result<WriteAnswer>> erase(std::span<const std::string_view> keys) override;
 

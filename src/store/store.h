@@ -112,6 +112,13 @@ class Store {
     return get(keys);
   }
 
+  // Which of at most get_keys keys are there, with metadata and expiry. Spares what values cost:
+  // they are left out (Presence::listed), or come along, perhaps not byte for byte
+  // (Presence::present).
+  virtual io::Task<Result<GetAnswer>> get_metadata(std::span<const std::string_view> keys) {
+    return get(keys);
+  }
+
   // Writes entries, replacing what was under their keys, metadata and expiry included. When one
   // call holds a key twice, the later one stays.
   virtual io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) = 0;

@@ -65,6 +65,17 @@ io::Task<Result<GetAnswer>> Timed::get_exact(std::span<const std::string_view> k
   co_return answer;
 }
 
+io::Task<Result<GetAnswer>> Timed::get_metadata(std::span<const std::string_view> keys) {
+  Call call{.name = "get metadata", .begun = Clock::now(), .keys = keys.size()};
+  auto answer = co_await below().get_metadata(keys);
+  if (answer) {
+    call.failed = answer->failed.size();
+    call.bytes = answer->entries.bytes();
+  }
+  record(call, stats_.get, answer ? nullptr : &answer.error());
+  co_return answer;
+}
+
 io::Task<Result<WriteAnswer>> Timed::put(std::span<const EntryView> entries) {
   Call call{.name = "put", .begun = Clock::now(), .keys = entries.size()};
   for (const EntryView& entry : entries) {

@@ -22,7 +22,7 @@ struct CallStats {
 
 struct StoreStats {
   CallStats list;
-  CallStats get;  // get_exact included
+  CallStats get;  // get_exact and get_metadata included
   CallStats put;
   CallStats erase;
 };
@@ -38,6 +38,7 @@ class Timed : public StoreDecorator {
   io::Task<Result<Page>> list(ListRequest request) override;
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override;
   io::Task<Result<GetAnswer>> get_exact(std::span<const std::string_view> keys) override;
+  io::Task<Result<GetAnswer>> get_metadata(std::span<const std::string_view> keys) override;
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override;
   io::Task<Result<WriteAnswer>> erase(std::span<const std::string_view> keys) override;
 

@@ -1,8 +1,10 @@
 """What the local cache knows costs no request; and what Sluice changes is not answered by it."""
 
+import json
 import unittest
+import zlib
 
-from harness import DONE, NOT_FOUND, UNAUTHORIZED, Entry, SluiceTest, parse_ndjson
+from harness import DONE, NOT_FOUND, UNAUTHORIZED, USAGE, Entry, SluiceTest, parse_ndjson
 from postgres_server import PostgresServer
 from redis_server import RedisServer
 
@@ -15,9 +17,9 @@ class Cached(SluiceTest):
         self.fake = self.server(*self.flags)
         self.env = self.fake.environment()
 
-    def kv(self, command, *arguments, namespace="test", code=DONE, env=None):
+    def kv(self, command, *arguments, namespace="test", code=DONE, env=None, stdin=b""):
         return self.sluice("kv", command, "--store", "cloudflare:", "--namespace", namespace,
-                           *arguments, code=code, env={**self.env, **(env or {})})
+                           *arguments, code=code, env={**self.env, **(env or {})}, stdin=stdin)
 
     def sent(self, *routes):
         """The requests since the last call, of these routes or of all."""
@@ -146,6 +148,41 @@ class Values(Cached):
         self.assertEqual(parse_ndjson(first), parse_ndjson(again))
         self.assertEqual(parse_ndjson(again)[b"k"], self.entry)
 
+    def test_a_list_of_named_keys(self):
+        file = self.file("keys", "other\nabsent\nk\nother\n")
+        listed = self.kv("list", "--all", "--metadata", "--json").out
+        listing = ["list", "--keys-file", file, "--metadata", "--json"]
+        self.kv("get", "k", "other", "--cached")
+        self.sent()
+        self.assertEqual(self.kv(*listing).out, listed)
+        self.assertEqual((self.sent("POST bulk/get"), self.sent()), (1, 0))
+        self.assertEqual(self.kv(*listing, "--cached").out, listed)
+        self.assertEqual(self.sent(), 1, "what is not there is not kept")
+        file.write_text("other\nk\n")
+        self.assertEqual(self.kv(*listing, "--cached").out, listed)
+        listing[2] = "-"
+        self.assertEqual(self.kv(*listing, "--cached", stdin="other\nk\n").out, listed)
+        self.assertEqual(self.sent(), 0)
+        # So many keys cost less as a listing.
+        many = zlib.compress(b"".join(b"key %d\n" % i for i in range(20_000)) + b"k\nother\n", wbits=31)
+        self.assertEqual(self.kv(*listing, "--cached", stdin=many).out, listed)
+        self.assertEqual(self.sent(), 1)
+
+    def test_a_list_of_named_keys_gets_no_value_twice(self):
+        """The value of "k" is not UTF-8: to have it byte for byte takes another request."""
+        self.kv("list")
+        self.sent()
+        self.kv("list", "--keys-file", self.file("keys", "k\n"), "--metadata")
+        self.assertEqual(self.sent(), 1)
+        self.kv("get", "k")
+        self.assertEqual(self.sent(), 2)
+
+    def test_not_offered_where_all_is_read_anew(self):
+        for words in (["export"], ["copy", "--to", "memory:"], ["sync", "--to", "memory:"], ["stats"]):
+            with self.subTest(words=words):
+                result = self.kv(*words, "--cached", code=USAGE)
+                self.assertIn("--cached", result.complaint)
+
     def test_what_sluice_writes_is_seen(self):
         entries = self.file("in.ndjson", Entry("k", "imported").line())
         for arguments, expected in ((["put", "k", "new"], b"new"),
@@ -236,6 +273,28 @@ class Redis(SluiceTest):
         redis.cli("FLUSHALL")
         self.sluice("kv", "list", *kv, "--namespace", "other", code=NOT_FOUND)
 
+    def test_a_list_of_named_keys(self):
+        redis = RedisServer()
+        self.addCleanup(redis.close)
+        kv = ("--store", redis.url)
+        entries = "".join(Entry(f"k{i}", str(i), f'{{"n": {i}}}').line() for i in range(3000))
+        self.sluice("kv", "import", *kv, "--yes", self.file("in.ndjson", entries))
+        redis.cli("RPUSH", "a-list", "x")  # no entry: it holds no text
+        file = self.file("keys", "k7\na-list\nk2999\nabsent\nk10\nk7\n")
+        everything = self.sluice("kv", "list", *kv, "--all", "--metadata", "--json").out.splitlines(True)
+        expected = b"".join(line for line in everything
+                            if json.loads(line)["key"] in ("k10", "k2999", "k7"))
+        listing = ["kv", "list", *kv, "--keys-file", file, "--metadata", "--json"]
+        result = self.sluice(*listing, "-v", "--log-level", "warn")
+        self.assertEqual(result.out, expected)
+        self.assertRegex(result.complaint, "written 3 of 3 matched, 5 listed.* [12] requests?,")
+        file.write_text("k7\n")
+        self.sluice("kv", "get", *kv, "k7", "--cached")
+        redis.cli("DEL", "k7")  # behind our back
+        self.assertEqual([json.loads(line)["key"] for line in self.sluice(*listing, "--cached").lines()],
+                         ["k7"])
+        self.assertEqual(self.sluice(*listing).out, b"")
+
 
 class Postgres(SluiceTest):
     def test_values_by_table_and_no_look_ups(self):
@@ -254,8 +313,14 @@ class Postgres(SluiceTest):
         other = {"PGOPTIONS": "-c search_path=other"}
         self.assertEqual(self.sluice("kv", "get", *kv, "k", "--cached", env=other).out, b"o")
         self.assertEqual(self.sluice("kv", "get", *kv, "k").out, b"2")
-        self.sluice("kv", "put", *kv, "k", "3")
+        self.sluice("kv", "put", *kv, "k", "3", "--metadata", '{"n": 1}')
         self.assertEqual(self.sluice("kv", "get", *kv, "k", "--cached").out, b"3")
+        listing = ("kv", "list", *kv, "--keys-file", self.file("keys", "x\nk\n"), "--metadata", "--json")
+        listed = self.sluice("kv", "list", *kv, "--metadata", "--json").out
+        self.assertEqual(self.sluice(*listing).out, listed)
+        server.sql("DELETE FROM sluice_kv WHERE key = 'k'", database)
+        self.assertEqual(self.sluice(*listing, "--cached").out, listed)
+        self.assertEqual(self.sluice(*listing).out, b"")
         # A namespace that is gone must not pass for an empty one.
         named = (*kv, "--namespace", "other")
         self.sluice("kv", "put", *named, "--create-namespace", "k", "v")

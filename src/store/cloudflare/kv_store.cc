@@ -220,14 +220,19 @@ io::Task<Result<Page>> KvStore::list(ListRequest request) {
 }
 
 io::Task<Result<GetAnswer>> KvStore::get(std::span<const std::string_view> keys) {
-  return get_batch(keys, false);
+  return get_batch(keys, Exact::where_in_doubt);
 }
 
 io::Task<Result<GetAnswer>> KvStore::get_exact(std::span<const std::string_view> keys) {
-  return get_batch(keys, true);
+  return get_batch(keys, Exact::all);
 }
 
-io::Task<Result<GetAnswer>> KvStore::get_batch(std::span<const std::string_view> keys, bool exact) {
+io::Task<Result<GetAnswer>> KvStore::get_metadata(std::span<const std::string_view> keys) {
+  return get_batch(keys, Exact::none);
+}
+
+io::Task<Result<GetAnswer>> KvStore::get_batch(std::span<const std::string_view> keys,
+                                               Exact exact) {
   if (auto checked = check_get(kv_capabilities(), keys); !checked) {
     co_return std::unexpected(std::move(checked.error()));
   }
@@ -240,7 +245,7 @@ io::Task<Result<GetAnswer>> KvStore::get_batch(std::span<const std::string_view>
         (got.error().retry == Retry::smaller || got.error().code == ErrorCode::too_large)) {
       // A value near the limit of 25 MiB does not fit a bulk answer of 25 MB.
       got = co_await get_alone(distinct.keys.front());
-      exact = false;
+      exact = Exact::none;
     }
     if (!got) co_return std::unexpected(std::move(got.error()));
     found = std::move(*got);
@@ -266,7 +271,9 @@ io::Task<Result<GetAnswer>> KvStore::get_batch(std::span<const std::string_view>
       answer.failed.push_back(failed_key(place, ErrorCode::protocol,
                                          "Cloudflare's answer left out the key. Try it again."));
     } else if (entry.presence == Presence::present &&
-               (exact || entry.value.find(replacement_character) != std::string_view::npos)) {
+               (exact == Exact::all ||
+                (exact == Exact::where_in_doubt &&
+                 entry.value.find(replacement_character) != std::string_view::npos))) {
       co_await group.spawn(fetch_exactly(answer, place));
     }
   }

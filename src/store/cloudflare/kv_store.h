@@ -28,6 +28,7 @@ class KvStore final : public Store {
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override;
   // One request for the batch (what exists, with which metadata) and one for each value.
   io::Task<Result<GetAnswer>> get_exact(std::span<const std::string_view> keys) override;
+  io::Task<Result<GetAnswer>> get_metadata(std::span<const std::string_view> keys) override;
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override;
   io::Task<Result<WriteAnswer>> erase(std::span<const std::string_view> keys) override;
 
@@ -37,7 +38,9 @@ class KvStore final : public Store {
     std::int64_t expiration = 0;
   };
 
-  io::Task<Result<GetAnswer>> get_batch(std::span<const std::string_view> keys, bool exact);
+  // Which values are gotten again, singly, to have them byte for byte.
+  enum class Exact : std::uint8_t { none, where_in_doubt, all };
+  io::Task<Result<GetAnswer>> get_batch(std::span<const std::string_view> keys, Exact exact);
   // entries[i] answers keys[i], which are distinct and valid.
   io::Task<Result<Block>> bulk_get(std::span<const std::string_view> keys);
   io::Task<Result<Block>> get_alone(std::string_view key);

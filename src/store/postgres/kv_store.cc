@@ -196,6 +196,15 @@ io::Task<Result<std::vector<std::string>>> KvStore::split(std::string_view prefi
 }
 
 io::Task<Result<GetAnswer>> KvStore::get(std::span<const std::string_view> keys) {
+  return get_either(keys, true);
+}
+
+io::Task<Result<GetAnswer>> KvStore::get_metadata(std::span<const std::string_view> keys) {
+  return get_either(keys, false);
+}
+
+io::Task<Result<GetAnswer>> KvStore::get_either(std::span<const std::string_view> keys,
+                                                bool values) {
   if (auto checked = check_get(kCapabilities, keys); !checked) {
     co_return std::unexpected(std::move(checked.error()));
   }
@@ -205,17 +214,17 @@ io::Task<Result<GetAnswer>> KvStore::get(std::span<const std::string_view> keys)
       {.doing = doing("reading entries of"), .divisible = keys.size() > 1, .bytes = bytes_of(keys)},
       [&] {
         // The server adds up first, and sends no value when they are too many.
-        postgres::Statement statement(
-            fmt::format("SELECT key, expires_at, total, CASE WHEN total <= $2 OR matches = 1 THEN "
-                        "metadata END, "
-                        "CASE WHEN total <= $2 OR matches = 1 THEN value END FROM (SELECT *, "
-                        "sum(coalesce(octet_length(value), 0) "
-                        "+ coalesce(octet_length(metadata::text), 0)) OVER () AS total, count(*) "
-                        "OVER () AS matches "
-                        "FROM (SELECT key, expires_at, metadata, value FROM {} WHERE key = ANY "
-                        "($1) AND (expires_at "
-                        "IS NULL OR expires_at > now())) AS matching) AS measured",
-                        *table_));
+        postgres::Statement statement(fmt::format(
+            "SELECT key, expires_at, total, CASE WHEN total <= $2 OR matches = 1 THEN "
+            "metadata END, "
+            "CASE WHEN total <= $2 OR matches = 1 THEN value END FROM (SELECT *, "
+            "sum(coalesce(octet_length(value), 0) "
+            "+ coalesce(octet_length(metadata::text), 0)) OVER () AS total, count(*) "
+            "OVER () AS matches "
+            "FROM (SELECT key, expires_at, metadata, {} AS value FROM {} WHERE key = ANY "
+            "($1) AND (expires_at "
+            "IS NULL OR expires_at > now())) AS matching) AS measured",
+            values ? "value" : "NULL::bytea", *table_));
         statement.bytea_array(postgres::bytea_array(keys)).int64(kAnswerBytes);
         std::vector<postgres::Statement> statements;
         statements.push_back(std::move(statement));
@@ -243,7 +252,7 @@ io::Task<Result<GetAnswer>> KvStore::get(std::span<const std::string_view> keys)
         entry.expiration =
             postgres::from_timestamp((*found)->int64(at->second, kExpiry)).value_or(0);
       }
-      entry.presence = Presence::present;
+      entry.presence = values ? Presence::present : Presence::listed;
     }
     answer.entries.append(entry);
   }

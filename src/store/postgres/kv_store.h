@@ -35,11 +35,14 @@ class KvStore : public Store {
   io::Task<Result<std::vector<std::string>>> split(std::string_view prefix,
                                                    std::size_t parts) override;
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override;
+  io::Task<Result<GetAnswer>> get_metadata(std::span<const std::string_view> keys) override;
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override;
   io::Task<Result<WriteAnswer>> erase(std::span<const std::string_view> keys) override;
 
  private:
   struct Batch;
+
+  io::Task<Result<GetAnswer>> get_either(std::span<const std::string_view> keys, bool values);
 
   // Runs statements on the table and returns the rows of the last one; nothing, if the table is an
   // empty default namespace that does not exist yet.

@@ -19,7 +19,7 @@ constexpr std::int64_t kNoKey = -2;
 
 void add_get(Commands& commands, const KeySpace& space, std::span<const std::string_view> keys,
              const GetParts& parts) {
-  const auto [values, absolute] = parts;
+  const auto [values, types, absolute] = parts;
   commands.add_command("MULTI");
   if (values) {
     commands.begin(keys.size() + 1);
@@ -35,13 +35,21 @@ void add_get(Commands& commands, const KeySpace& space, std::span<const std::str
     commands.add(absolute ? std::string_view("EXPIRETIME") : "PTTL");
     space.add_name(commands, key);
   }
+  if (types) {
+    for (const std::string_view key : keys) {
+      commands.begin(2);
+      commands.add("TYPE");
+      space.add_name(commands, key);
+    }
+  }
   commands.add_command("EXEC");
 }
 
 Result<Block> read_get(Replies& replies, std::span<const std::string_view> keys,
                        const GetParts& parts, std::string_view doing) {
-  const auto [values, absolute] = parts;
-  const std::size_t queued = (values ? 1 : 0) + 1 + (absolute ? 0 : 1) + keys.size();
+  const auto [values, types, absolute] = parts;
+  const std::size_t queued =
+      (values ? 1 : 0) + 1 + (absolute ? 0 : 1) + keys.size() + (types ? keys.size() : 0);
   auto carried_out = read_transaction(replies, queued, doing);
   if (!carried_out) return std::unexpected(std::move(carried_out.error()));
   if (!*carried_out) return std::unexpected(misshapen(doing));
@@ -96,6 +104,14 @@ Result<Block> read_get(Replies& replies, std::span<const std::string_view> keys,
       // Put in whole seconds, it comes back as whole seconds, whatever the time between TIME and
       // PTTL was.
       block[i].expiration = absolute ? expiry.integer : (now + expiry.integer + 500) / 1000;
+    }
+  }
+  for (std::size_t i = 0; types && i < keys.size(); ++i) {
+    const Reply& type = replies.next();
+    if (type.is_error()) return std::unexpected(server_error(type.text, doing));
+    if (type.kind != ReplyKind::status) return std::unexpected(misshapen(doing));
+    if (type.text != "string") {
+      block[i] = {.key = block[i].key, .value = {}, .metadata = {}, .presence = Presence::missing};
     }
   }
   return block;

@@ -12,6 +12,7 @@ namespace sluice::store::redis {
 
 struct GetParts {
   bool values = false;
+  bool types = false;    // whether a key holds a string; with values, they show it
   bool absolute = true;  // expiry by EXPIRETIME; else by PTTL and TIME, for Redis before 7.0
 };
 
@@ -20,7 +21,7 @@ void add_get(Commands& commands, const KeySpace& space, std::span<const std::str
              const GetParts& parts);
 
 // Reads the replies to it: entries in the order of `keys`, some with Presence::missing. Without
-// values, a key that holds something else than a string counts as there.
+// values and types, a key that holds something else than a string counts as there.
 Result<Block> read_get(Replies& replies, std::span<const std::string_view> keys,
                        const GetParts& parts, std::string_view doing);
 

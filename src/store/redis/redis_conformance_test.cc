@@ -95,6 +95,10 @@ class Database : public Store {
     if (!all_.exists(id_)) co_return fail(ErrorCode::not_found, "{}", id_);
     co_return co_await store_->get(keys);
   }
+  io::Task<Result<GetAnswer>> get_metadata(std::span<const std::string_view> keys) override {
+    if (!all_.exists(id_)) co_return fail(ErrorCode::not_found, "{}", id_);
+    co_return co_await store_->get_metadata(keys);
+  }
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override {
     if (!all_.exists(id_)) co_return fail(ErrorCode::not_found, "{}", id_);
     co_return co_await store_->put(entries);

@@ -107,7 +107,8 @@ io::Task<Result<Page>> RedisStore::list(ListRequest request) {
   Page page;
   const std::string what = doing("listing keys");
   while (count > 0) {
-    auto entries = co_await read(std::span(scanned.keys).first(count), request.values,
+    const GetParts parts{.values = request.values};
+    auto entries = co_await read(std::span(scanned.keys).first(count), parts,
                                  {.doing = what, .divisible = false, .most_bytes = kMostAnswer});
     if (entries) {
       page.entries = std::move(*entries);
@@ -206,13 +207,13 @@ io::Task<Result<>> RedisStore::scan(std::string_view prefix, std::size_t wanted,
 
 // --- Reading ---------------------------------------------------------------------------------
 
-io::Task<Result<Block>> RedisStore::read(std::span<const std::string_view> keys, bool values,
+io::Task<Result<Block>> RedisStore::read(std::span<const std::string_view> keys, GetParts parts,
                                          RoundTrip about) {
   const std::string_view doing = about.doing;
   if (keys.size() == 1) about.most_bytes = kMostSingleAnswer;
   for (;;) {
     const bool absolute = account_->knows_expiretime;
-    const GetParts parts{.values = values, .absolute = absolute};
+    parts.absolute = absolute;
     Commands commands;
     ask_existence(commands);
     add_get(commands, space_, keys, parts);
@@ -253,6 +254,15 @@ std::vector<std::string_view> RedisStore::possible_keys(std::span<const std::str
 }
 
 io::Task<Result<GetAnswer>> RedisStore::get(std::span<const std::string_view> keys) {
+  return get_parts(keys, {.values = true});
+}
+
+io::Task<Result<GetAnswer>> RedisStore::get_metadata(std::span<const std::string_view> keys) {
+  return get_parts(keys, {.types = true});
+}
+
+io::Task<Result<GetAnswer>> RedisStore::get_parts(std::span<const std::string_view> keys,
+                                                  GetParts parts) {
   if (auto checked = check_get(redis_capabilities(), keys); !checked) {
     co_return std::unexpected(std::move(checked.error()));
   }
@@ -260,9 +270,9 @@ io::Task<Result<GetAnswer>> RedisStore::get(std::span<const std::string_view> ke
   const std::vector<std::string_view> valid = possible_keys(keys, answer.failed);
   Block found;
   if (!valid.empty()) {
-    const std::string what = doing("getting values");
+    const std::string what = doing(parts.values ? "getting values" : "getting metadata");
     auto block =
-        co_await read(valid, true, {.doing = what, .divisible = true, .most_bytes = kMostAnswer});
+        co_await read(valid, parts, {.doing = what, .divisible = true, .most_bytes = kMostAnswer});
     if (!block) co_return std::unexpected(std::move(block.error()));
     found = std::move(*block);
   }

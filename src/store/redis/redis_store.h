@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "store/redis/account.h"
+#include "store/redis/get_transaction.h"
 #include "store/redis/layout.h"
 #include "store/redis/scan_cursor.h"
 #include "store/store.h"
@@ -27,6 +28,7 @@ class RedisStore : public Store {
   [[nodiscard]] const Capabilities& capabilities() const override { return redis_capabilities(); }
   io::Task<Result<Page>> list(ListRequest request) override;
   io::Task<Result<GetAnswer>> get(std::span<const std::string_view> keys) override;
+  io::Task<Result<GetAnswer>> get_metadata(std::span<const std::string_view> keys) override;
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override;
   io::Task<Result<WriteAnswer>> erase(std::span<const std::string_view> keys) override;
 
@@ -48,8 +50,9 @@ class RedisStore : public Store {
   io::Task<Result<>> scan(std::string_view prefix, std::size_t wanted, bool begin,
                           Scanned& scanned);
   // Entries of `keys` in their order. Missing ones have Presence::missing.
-  io::Task<Result<Block>> read(std::span<const std::string_view> keys, bool values,
+  io::Task<Result<Block>> read(std::span<const std::string_view> keys, GetParts parts,
                                RoundTrip about);
+  io::Task<Result<GetAnswer>> get_parts(std::span<const std::string_view> keys, GetParts parts);
 
   // In front of a round trip's commands, and of its replies: whether the namespace exists.
   void ask_existence(Commands& commands) const;

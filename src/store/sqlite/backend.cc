@@ -93,6 +93,13 @@ class SqliteStore : public Store {
     co_return co_await core->readers.run(work);
   }
 
+  io::Task<Result<GetAnswer>> get_metadata(std::span<const std::string_view> keys) override {
+    if (refused_) co_return std::unexpected(*refused_);
+    const auto core = core_;
+    auto work = [keys, id = id_](SqliteReader& reader) { return reader.get(id, keys, false); };
+    co_return co_await core->readers.run(work);
+  }
+
   io::Task<Result<WriteAnswer>> put(std::span<const EntryView> entries) override {
     if (refused_) co_return std::unexpected(*refused_);
     const auto core = core_;

@@ -79,7 +79,7 @@ Result<std::vector<std::string>> SqliteReader::split(std::int64_t namespace_id,
 }
 
 Result<GetAnswer> SqliteReader::get(std::int64_t namespace_id,
-                                    std::span<const std::string_view> keys) {
+                                    std::span<const std::string_view> keys, bool values) {
   if (auto checked = check_get(*capabilities_, keys); !checked)
     return std::unexpected(checked.error());
   auto found = table(namespace_id);
@@ -91,13 +91,14 @@ Result<GetAnswer> SqliteReader::get(std::int64_t namespace_id,
     if (!begun) return std::unexpected(std::move(begun.error()));
     snapshot.emplace(std::move(*begun));
   }
-  auto answer = get_from(**found, keys);
+  auto answer = get_from(**found, keys, values);
   (*found)->get.reset();
   if (!answer) return std::unexpected(explain(std::move(answer.error()), namespace_id));
   return answer;
 }
 
-Result<GetAnswer> SqliteReader::get_from(Table& table, std::span<const std::string_view> keys) {
+Result<GetAnswer> SqliteReader::get_from(Table& table, std::span<const std::string_view> keys,
+                                         bool values) {
   const std::int64_t now = unix_now();
   GetAnswer answer;
   Block& block = answer.entries;
@@ -111,13 +112,13 @@ Result<GetAnswer> SqliteReader::get_from(Table& table, std::span<const std::stri
     if (!row) return std::unexpected(std::move(row.error()));
     const std::int64_t expiration = *row ? table.get.int64(1) : 0;
     if (*row && (expiration == 0 || expiration > now)) {
-      const std::string_view value = table.get.blob(2);
+      const std::string_view value = values ? table.get.blob(2) : std::string_view();
       if (keys.size() > 1 && block.bytes() + value.size() > kMostAnswerBytes) {
         return fail(ErrorCode::too_large, Retry::smaller,
                     "the values of {} keys are more than {} bytes. Ask for fewer keys at once.",
                     keys.size(), kMostAnswerBytes);
       }
-      entry.presence = Presence::present;
+      entry.presence = values ? Presence::present : Presence::listed;
       entry.metadata = block.copy(table.get.text(0));
       entry.expiration = expiration;
       entry.value = block.copy(value);

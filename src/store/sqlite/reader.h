@@ -29,7 +29,9 @@ class SqliteReader {
   Result<std::vector<std::string>> split(std::int64_t namespace_id, std::string_view prefix,
                                          std::size_t parts);
   // More than kMostAnswerBytes of values are too_large (smaller), unless it is a single one.
-  Result<GetAnswer> get(std::int64_t namespace_id, std::span<const std::string_view> keys);
+  // Without `values`, those stay on the disk.
+  Result<GetAnswer> get(std::int64_t namespace_id, std::span<const std::string_view> keys,
+                        bool values = true);
 
   Result<std::vector<Namespace>> namespaces();
   Result<Namespace> find_namespace(std::string_view name);
@@ -54,7 +56,7 @@ class SqliteReader {
   Result<Table*> table(std::int64_t namespace_id);
   // After an error: whether its cause is that the namespace does not exist.
   Error explain(Error error, std::int64_t namespace_id);
-  Result<GetAnswer> get_from(Table& table, std::span<const std::string_view> keys);
+  Result<GetAnswer> get_from(Table& table, std::span<const std::string_view> keys, bool values);
 
   const Capabilities* capabilities_;
   std::unique_ptr<sqlite::Database> database_;  // outlives the statements below
