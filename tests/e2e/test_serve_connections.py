@@ -60,12 +60,20 @@ class Connections(WireTest):
         self.assertTrue(wire.ended())
 
     def test_a_client_that_goes_away_in_the_middle(self):
-        whole = self.request("PUT", self.path, "Content-Length: 100", body=b"x" * 100)
-        for length in (1, 20, len(whole) - 100, len(whole) - 1):
-            wire = self.wire()
-            wire.send(whole[:length])
-            wire.close()
-        self.alive()  # and no half of a value was kept
+        for key in ("key", "new"):
+            path = self.api.namespaces + self.api.value_path(self.space, key)
+            whole = self.request("PUT", path, "Content-Length: 100", body=b"x" * 100)
+            for length in (1, 20, len(whole) - 100, len(whole) - 99, len(whole) - 1):
+                wire = self.wire()
+                wire.send(whole[:length])
+                wire.half_close()
+                wire.ended()  # the server has seen it, and done with it what it does
+                gone = self.wire()
+                gone.send(whole[:length])
+                gone.close()
+        # No half of a value was kept, neither in place of another one nor under a new key.
+        self.alive()
+        self.assertEqual([key["name"] for key in self.api.result("GET", f"/{self.space}/keys")], ["key"])
 
     def test_head(self):
         wire = self.wire()
