@@ -68,10 +68,9 @@ struct ItemFields {
 //   as at Cloudflare).
 // - JSON null stands for "none" where a field is optional. A field that is there twice makes the
 //   record bad. Fields of other names are ignored, as wrangler does.
-// - csv: the header names the columns, in any order and letter case; `key` and `value` are
-// required.
-//   An unknown column is an error. An empty field is "none". Lines end in LF or CRLF, empty ones
-//   are passed over.
+// - csv: the header names the columns, in any order and letter case; there must be `key` and
+//   `value`. An unknown column is an error. An empty field is "none". Lines end in LF or CRLF,
+//   empty ones are passed over.
 // - keys: see make_keys_reader.
 // A byte-order mark before the input is passed over.
 class EntryReader {

@@ -23,12 +23,10 @@ void append_key_field(std::string_view key, std::string& out);
 // - json: the same objects as one array, one on each line; valid JSON with no entry, too.
 // - csv: RFC 4180, with CRLF and the header key,value,base64,metadata,expiration. Without values,
 //   the columns value and base64 are left out; without metadata, that one.
-// - keys: one key a line. A key that would not be read back as it is (empty, with a line feed,
-// ending
-//   in a carriage return, beginning with a byte-order mark, or looking like a JSON object) is
-//   written as
-//   {"key":…}, which the keys reader takes. With `nul`, each key ends in a NUL instead, and only
-//   keys with a NUL in them or looking like a JSON object are written so.
+// - keys: one key a line. A key that would not be read back as it is (empty, with a line feed, a
+//   carriage return at its end, a byte-order mark at its beginning, or looking like a JSON object)
+//   is written as {"key":…}, which the keys reader takes. With `nul`, each key ends in a NUL
+//   instead, and only keys with a NUL in them or looking like a JSON object are written so.
 //
 // Keys that are not UTF-8 (SQLite can hold them): in JSON, `key` is base64 and "key_base64":true
 // follows it; in csv and keys they are the bytes themselves.

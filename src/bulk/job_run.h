@@ -27,9 +27,9 @@ enum class Ending : std::uint8_t {
 // ends early, and makes the report. One for each run of an operation.
 class JobRun {
  public:
-  // `verb` names the last stage of the progress: "deleted".
   // A resumed job goes on where it was, or begins anew: its checkpoint is then not believed.
   enum class Begin : std::uint8_t { where_it_was, anew };
+  // `verb` names the last stage of the progress: "deleted".
   JobRun(Job& job, std::string_view verb, Begin begin = Begin::where_it_was);
 
   // Where the source has to begin: the position of the checkpoint, if the job was resumed.

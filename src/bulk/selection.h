@@ -11,8 +11,8 @@
 
 namespace sluice::bulk {
 
-// What the user asked for, the same for list, get, delete, export and copy. Several parts combine
-// with AND.
+// What the user asked for, the same for list, get, stats, delete, purge, export, copy and sync.
+// Several parts combine with AND.
 struct Selection {
   std::string prefix;                    // keys that begin with it
   std::optional<std::string> pattern;    // keys in which this RE2 expression is found, as grep does

@@ -3,7 +3,7 @@
 // A Backend is a service with a set of credentials: it knows its namespaces. A Store is one
 // namespace of it. Metrics, dry run and caching are decorators on Store
 // (store/decorator.h). To add a backend: one folder beside this file, one line in
-// store/registry.cc, and it has to pass store/conformance_test.cc.
+// store/registry.cc, and it has to pass the tests of store/conformance.h.
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,9 @@
 // The file of the embedded store: its format, and the words that the reader and the writer share.
 //
-//   namespaces(id, title)   ids are never used twice, so that an old id cannot name a newer
-//   namespace entries_ID(id, key, expires_at, metadata, value)   one table a namespace
-//   runs(namespace, first, last)
+// - namespaces(id, title). Ids are never used twice, so that an old id cannot name a newer
+//   namespace.
+// - entries_ID(id, key, expires_at, metadata, value), one table a namespace.
+// - runs(namespace, first, last).
 //
 // Runs are what makes a listing in key order as fast as reading the table from end to end, whatever
 // the order in which the keys came. A put sorts its entries by key before it writes them, and new
