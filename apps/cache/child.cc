@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <climits>
 #include <csignal>
@@ -79,40 +78,34 @@ class Signals {
   Descriptor descriptor_;
 };
 
-// One stream on its way from the command to our own.
-struct Flow {
-  Stream stream;
-  int to;  // our own descriptor
-  Descriptor from;
-  std::string pending;      // read and not written yet
-  bool pass_through;        // false: only given to on_output
-  std::size_t at_once = 0;  // how much can be written without waiting
-};
+}  // namespace
 
-// Pipes and terminals that are ready take so much at once (POSIX's PIPE_BUF), files anything.
-std::size_t at_once(int descriptor) {
-  struct stat status{};
-  if (::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) return std::size_t{1} << 16;
-  return PIPE_BUF;
-}
-
-class Run {
+class Child::Run {
  public:
-  explicit Run(const ChildOptions& options) : options_(options) {}
+  explicit Run(const ChildOptions& options)
+      : options_(options), output_(options.keep.value_or(0), options.pass_through) {}
 
-  ChildEnd run() {
-    const auto began = Clock::now();
-    if (!start()) return end_;
-    while (!exited_) step(-1);
-    // What it wrote last is in the pipes.
-    for (Flow& flow : flows_) drain(flow);
-    if (!unwritten_.empty()) {
-      end_.code = kOwnFailure;
-      end_.failure = unwritten_;
-    }
-    end_.took = Clock::now() - began;
-    return end_;
+  void run() {
+    signals_.emplace();
+    began_ = Clock::now();
+    running_ = start();
+    while (running_ && !output_.lost()) step();
+    // Who asks us to end need not wait for what comes between this and `finish`.
+    if (!running_) signals_.reset();
   }
+
+  void finish() {
+    while (running_) step();
+    if (output_.has_unwritten()) flush();
+    signals_.reset();
+    if (!output_.failure().empty()) {
+      end_.code = kOwnFailure;
+      end_.failure = output_.failure();
+    }
+  }
+
+  [[nodiscard]] ChildOutput& output() { return output_; }
+  [[nodiscard]] const ChildEnd& end() const { return end_; }
 
  private:
   bool fail(int code, std::string_view what, int error) {
@@ -126,7 +119,7 @@ class Run {
     Pipe output;
     Pipe errors;
     Pipe failure;  // the errno of an exec that failed; closed by one that did not
-    const bool piped = static_cast<bool>(options_.on_output);
+    const bool piped = options_.keep.has_value();
     if (!failure.make() || (piped && (!output.make() || !errors.make()))) {
       return fail(kOwnFailure, "cannot make a pipe for the command", errno);
     }
@@ -148,15 +141,10 @@ class Run {
                   fmt::format("cannot run {}", options_.words.front()), error);
     }
     if (piped) {
-      add_flow(Stream::output, STDOUT_FILENO, std::move(output.read));
-      add_flow(Stream::errors, STDERR_FILENO, std::move(errors.read));
+      output_.add(Stream::output, std::move(output.read));
+      output_.add(Stream::errors, std::move(errors.read));
     }
     return true;
-  }
-
-  void add_flow(Stream stream, int to, Descriptor from) {
-    ::fcntl(from.get(), F_SETFL, O_NONBLOCK);
-    flows_.push_back({stream, to, std::move(from), {}, options_.pass_through, at_once(to)});
   }
 
   // In the child: becomes the command.
@@ -171,7 +159,7 @@ class Run {
       ::dup2(errors, STDERR_FILENO);
     }
     ::umask(options_.umask);
-    signals_.restore();
+    signals_->restore();
     std::signal(SIGPIPE, SIG_DFL);  // the engine ignores it
     std::vector<char*> words;
     for (const std::string& word : options_.words) words.push_back(const_cast<char*>(word.c_str()));
@@ -183,43 +171,48 @@ class Run {
   }
 
   // Waits for something to happen and does what there is to do.
-  void step(int timeout) {
-    std::vector<struct pollfd> waiting{
-        {.fd = signals_.descriptor(), .events = POLLIN, .revents = 0}};
-    for (const Flow& flow : flows_) {
-      if (!flow.pending.empty()) {
-        waiting.push_back({.fd = flow.to, .events = POLLOUT, .revents = 0});
-      } else {
-        // A negative descriptor is passed over.
-        waiting.push_back({.fd = flow.from.get(), .events = POLLIN, .revents = 0});
-      }
-    }
+  void step() {
+    int timeout = -1;
     if (options_.deadline && !end_.past_deadline) {
       const auto left =
           std::chrono::ceil<std::chrono::milliseconds>(*options_.deadline - Clock::now()).count();
       timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000));
     }
-    const int ready = ::poll(waiting.data(), waiting.size(), timeout);
-    if (options_.deadline && !end_.past_deadline && Clock::now() >= *options_.deadline) {
+    serve(timeout);
+    if (running_ && options_.deadline && !end_.past_deadline &&
+        Clock::now() >= *options_.deadline) {
       end_.past_deadline = true;
       end_.disturbed = true;
       ::kill(child_, SIGTERM);
     }
-    if (ready <= 0) return;
-    for (std::size_t i = 0; i < flows_.size(); ++i) {
-      if (waiting[i + 1].revents == 0) continue;
-      if (!flows_[i].pending.empty()) {
-        write_some(flows_[i]);
-      } else {
-        read_some(flows_[i]);
+  }
+
+  void serve(int timeout) {
+    waiting_.clear();
+    waiting_.push_back({.fd = signals_->descriptor(), .events = POLLIN, .revents = 0});
+    output_.wanted(waiting_);
+    if (::poll(waiting_.data(), waiting_.size(), timeout) <= 0) return;
+    output_.serve(waiting_.data() + 1);
+    if (waiting_[0].revents != 0) read_signals();
+  }
+
+  // The command has ended; somebody may want us not to wait for who reads from us.
+  void flush() {
+    if (!signals_) signals_.emplace();
+    asked_by_ = 0;
+    while (output_.has_unwritten()) {
+      serve(-1);
+      if (asked_by_ != 0) {
+        end_.signal = asked_by_;
+        end_.code = 128 + asked_by_;
+        return;
       }
     }
-    if (waiting[0].revents != 0) read_signals();
   }
 
   void read_signals() {
     struct signalfd_siginfo info{};
-    while (::read(signals_.descriptor(), &info, sizeof info) == sizeof info) {
+    while (::read(signals_->descriptor(), &info, sizeof info) == sizeof info) {
       const int signal = static_cast<int>(info.ssi_signo);
       if (signal == SIGCHLD) {
         reap();
@@ -230,7 +223,7 @@ class Run {
         asked_by_ = signal;
       }
       // The terminal has sent it to the command, too.
-      if (info.ssi_code != SI_KERNEL && !exited_) ::kill(child_, signal);
+      if (info.ssi_code != SI_KERNEL && running_) ::kill(child_, signal);
     }
   }
 
@@ -242,84 +235,50 @@ class Run {
     if (got != child_) return;
     if (WIFEXITED(status)) {
       end_.code = WEXITSTATUS(status);
-      exited_ = true;
     } else if (WIFSIGNALED(status)) {
       end_.signal = WTERMSIG(status);
       end_.code = 128 + end_.signal;
-      exited_ = true;
+    } else {
+      return;
     }
+    running_ = false;
+    end_.took = Clock::now() - began_;
+    output_.collect();
   }
 
-  // False: there is nothing to read now, or ever.
-  bool read_some(Flow& flow) {
-    std::array<char, 65536> piece;
-    const ssize_t got = ::read(flow.from.get(), piece.data(), piece.size());
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-    if (got <= 0) {
-      flow.from.reset();
-      return false;
-    }
-    const std::string_view bytes(piece.data(), static_cast<std::size_t>(got));
-    options_.on_output(flow.stream, bytes);
-    if (flow.pass_through) flow.pending = bytes;
-    return true;
-  }
-
-  void write_some(Flow& flow) {
-    const std::size_t size = std::min(flow.pending.size(), flow.at_once);
-    const ssize_t wrote = ::write(flow.to, flow.pending.data(), size);
-    if (wrote >= 0) {
-      flow.pending.erase(0, static_cast<std::size_t>(wrote));
-    } else if (errno == EPIPE && flow.to == STDOUT_FILENO) {
-      die_of(SIGPIPE);  // and so does the command
-    } else if (errno != EINTR && errno != EAGAIN) {
-      // A full disk, say. Nobody can be told what cannot be written to stderr.
-      if (flow.to == STDOUT_FILENO) {
-        unwritten_ = fmt::format("write to stdout: {}", strerrordesc_np(errno));
-      }
-      flow.pending.clear();
-      flow.pass_through = false;
-    }
-  }
-
-  // When the command has ended: whether somebody wants us not to wait for who reads from us.
-  bool asked_to_end() {
-    asked_by_ = 0;
-    read_signals();
-    if (asked_by_ == 0) return false;
-    end_.signal = asked_by_;
-    end_.code = 128 + asked_by_;
-    return true;
-  }
-
-  void drain(Flow& flow) {
-    do {
-      while (!flow.pending.empty()) {
-        std::array<struct pollfd, 2> ready{
-            {{.fd = flow.to, .events = POLLOUT, .revents = 0},
-             {.fd = signals_.descriptor(), .events = POLLIN, .revents = 0}}};
-        ::poll(ready.data(), ready.size(), -1);
-        if (ready[1].revents != 0 && asked_to_end()) return;
-        if (ready[0].revents != 0) write_some(flow);
-      }
-    } while (flow.from && read_some(flow));
-  }
-
-  const ChildOptions& options_;
-  const Signals signals_;
+  const ChildOptions options_;
+  ChildOutput output_;
+  std::optional<Signals> signals_;
   const pid_t parent_ = ::getpid();
   pid_t child_ = -1;
-  std::vector<Flow> flows_;
-  bool exited_ = false;
+  bool running_ = false;
+  Clock::time_point began_;
+  std::vector<struct pollfd> waiting_;
   int asked_by_ = 0;  // the last signal that asks to end
-  std::string unwritten_;
   ChildEnd end_;
 };
 
-}  // namespace
+Child::Child(const ChildOptions& options) : run_(std::make_unique<Run>(options)) {}
+Child::~Child() = default;
 
-ChildEnd run_child(const ChildOptions& options) {
-  return Run(options).run();
+void Child::run() {
+  run_->run();
+}
+
+const std::optional<Error>& Child::lost() const {
+  return run_->output().lost();
+}
+
+std::string Child::take(Stream stream) {
+  return run_->output().take(stream);
+}
+
+void Child::finish() {
+  run_->finish();
+}
+
+const ChildEnd& Child::end() const {
+  return run_->end();
 }
 
 void die_if_interrupted(Session& session, const ChildEnd& end) {

@@ -64,62 +64,44 @@ localcache::MemoOptions memo_options(const Session& session) {
   return options;
 }
 
-// Runs the command, and keeps what it says while that is not too long.
+// Runs the command for the cache, which is done with when it is known what there is to be stored;
+// and then to its end.
 class Runner {
  public:
   Runner(const Session& session, bool pass_through)
-      : session_(session),
-        pass_through_(pass_through),
-        most_(session.invocation().size("max-output").value_or(0)) {}
+      : child_({.words = session.invocation().arguments(),
+                .umask = session.umask(),
+                .keep = session.invocation().size("max-output").value_or(0),
+                .pass_through = pass_through,
+                .deadline = session.deadline()}) {}
 
-  // An error: there is nothing to be stored. How the command ended is in `end` then, too.
+  // An error: there is nothing to be stored.
   Result<MemoResult> run() {
-    end_ = run_child(
-        {.words = session_.invocation().arguments(),
-         .umask = session_.umask(),
-         .on_output = [this](Stream stream, std::string_view bytes) { keep(stream, bytes); },
-         .pass_through = pass_through_,
-         .deadline = session_.deadline()});
     ran_ = true;
-    if (!end_.failure.empty()) {
-      return fail(ErrorCode::io, "{}", end_.failure);
-    }
-    if (end_.past_deadline) return fail(ErrorCode::deadline, "the --deadline is over");
-    if (end_.disturbed) return fail(ErrorCode::interrupted, "the command was interrupted");
-    if (end_.signal != 0) return fail(ErrorCode::io, "the command was killed");
-    if (too_long_) {
-      return fail(ErrorCode::too_large, "the command wrote more than {} (--max-output)",
-                  format_bytes(most_));
-    }
-    return MemoResult{.exit_code = end_.code,
-                      .output = std::move(output_),
-                      .errors = std::move(errors_),
-                      .took = std::chrono::ceil<std::chrono::milliseconds>(end_.took)};
+    child_.run();
+    const ChildEnd& end = child_.end();
+    if (!end.failure.empty()) return fail(ErrorCode::io, "{}", end.failure);
+    if (end.past_deadline) return fail(ErrorCode::deadline, "the --deadline is over");
+    if (end.disturbed) return fail(ErrorCode::interrupted, "the command was interrupted");
+    if (end.signal != 0) return fail(ErrorCode::io, "the command was killed");
+    if (child_.lost()) return std::unexpected(*child_.lost());
+    return MemoResult{.exit_code = end.code,
+                      .output = child_.take(Stream::output),
+                      .errors = child_.take(Stream::errors),
+                      .took = std::chrono::ceil<std::chrono::milliseconds>(end.took)};
   }
 
   [[nodiscard]] bool ran() const { return ran_; }
-  [[nodiscard]] const ChildEnd& end() const { return end_; }
+  // Without the lock: it may wait for who reads from us.
+  const ChildEnd& finish() {
+    child_.finish();
+    return child_.end();
+  }
+  [[nodiscard]] const ChildEnd& end() const { return child_.end(); }
 
  private:
-  void keep(Stream stream, std::string_view bytes) {
-    if (too_long_) return;
-    if (output_.size() + errors_.size() + bytes.size() > most_) {
-      too_long_ = true;
-      output_ = {};
-      errors_ = {};
-      return;
-    }
-    (stream == Stream::output ? output_ : errors_) += bytes;
-  }
-
-  const Session& session_;
-  bool pass_through_;
-  std::uint64_t most_;
-  std::string output_;
-  std::string errors_;
-  bool too_long_ = false;
+  Child child_;
   bool ran_ = false;
-  ChildEnd end_;
 };
 
 // Gives out a stored result.
@@ -146,6 +128,7 @@ void refresh_in_background(Session& session, const std::string& key) {
     Runner runner(session, false);
     Memo memo(**cache, memo_options(session));
     static_cast<void>(memo.refresh(key, [&] { return runner.run(); }));
+    if (runner.ran()) runner.finish();
   }
   std::_Exit(0);
 }
@@ -191,7 +174,7 @@ int run_without(const Session& session, const Error& why, Runner& runner) {
   session.messages().warn(
       fmt::format("the cache cannot be used, and the command runs without it: {}", why.message));
   static_cast<void>(runner.run());
-  return end_as(session, runner.end());
+  return end_as(session, runner.finish());
 }
 
 // `counted`: the look for the result has.
@@ -204,7 +187,8 @@ int compute(Session& session, const std::string& key, bool counted, Runner& runn
     const auto got = memo.get(key, [&] { return runner.run(); });
     if (runner.ran()) {
       tell(session, got);
-      return end_as(session, runner.end());
+      session.close();
+      return end_as(session, runner.finish());
     }
     if (got) return replay(session, got->result);
     unusable = got.error();

@@ -144,15 +144,14 @@ Result<> release(const Session& session, std::uint64_t pid) {
 
 int run_command(Session& session) {
   const auto words = session.invocation().arguments().subspan(1);
-  ChildEnd end;
+  Child child({.words = words, .umask = session.umask(), .deadline = session.deadline()});
   {
     const auto lock = take(session, shown(words));
     if (!lock) return own_failure(session, lock.error());
-    end = run_child({.words = words,
-                     .umask = session.umask(),
-                     .on_output = nullptr,
-                     .deadline = session.deadline()});
+    child.run();
   }
+  child.finish();
+  const ChildEnd& end = child.end();
   die_if_interrupted(session, end);
   if (!end.failure.empty()) session.messages().error(end.failure);
   if (end.past_deadline) {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -68,6 +69,13 @@ Result<std::size_t> write_ready_output(std::string_view bytes) {
 void write_errors(std::string_view bytes) {
   // Nobody could be told.
   static_cast<void>(write_fully(STDERR_FILENO, bytes));
+}
+
+std::size_t writable_at_once(int descriptor) {
+  // Pipes and terminals that are ready take so much (POSIX's PIPE_BUF), files anything.
+  struct stat status{};
+  if (::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) return std::size_t{1} << 16;
+  return PIPE_BUF;
 }
 
 bool is_typed_in() {

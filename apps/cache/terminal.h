@@ -20,6 +20,9 @@ Result<std::size_t> write_ready_output(std::string_view bytes);
 // Writes what another program has written to its stderr to ours.
 void write_errors(std::string_view bytes);
 
+// How much can be written there at once without waiting, when poll(2) calls it ready.
+[[nodiscard]] std::size_t writable_at_once(int descriptor);
+
 // Whether somebody sits at a terminal and may not know that what they type is read.
 [[nodiscard]] bool is_typed_in();
 // Whether what is written to stdout is seen at a terminal.

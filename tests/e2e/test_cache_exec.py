@@ -169,6 +169,53 @@ class Exec(ProcessTest):
         self.assertIn("deadline", done.complaint)
 
 
+class SlowReader(ProcessTest):
+    """Whose reader reads slowly, or not at all, keeps nobody waiting."""
+
+    COMMAND = ["sh", "-c", "echo run >> runs; seq 100000"]
+    OUT = b"".join(b"%d\n" % number for number in range(1, 100001))
+
+    def test_its_result_is_there_for_others(self):
+        unread = self.start("cache", "exec", "--", *self.COMMAND)
+        self.wait_for(lambda: self.lines("runs"), "the first run")
+        self.assertEqual(self.cache("exec", "--", *self.COMMAND).out, self.OUT)
+        self.assertEqual(self.lines("runs"), ["run"])
+        self.assertIsNone(unread.process.poll())
+        done = unread.end()
+        self.assertEqual((done.code, done.out), (0, self.OUT))
+
+    def test_others_do_not_wait_for_what_is_not_kept(self):
+        command = ["exec", "--max-output", "10kB", "--", *self.COMMAND]
+        unread = self.start("cache", *command)
+        self.wait_for(lambda: self.lines("runs"), "the first run")
+        self.assertEqual(self.cache(*command).out, self.OUT)
+        self.assertEqual(len(self.lines("runs")), 2)
+        # Nothing but its reader holds up the command: memory has an end.
+        self.assertIsNone(unread.process.poll())
+        done = unread.end()
+        self.assertEqual((done.code, done.out), (0, self.OUT))
+
+    def test_both_streams_come_whole_and_apart(self):
+        for most in ("16MB", "10kB"):
+            done = self.cache("exec", "--max-output", most, "--", "sh", "-c",
+                              "seq 100000; seq 100000 >&2; seq 100000; exit 4", code=4)
+            self.assertEqual((done.out, done.err), (self.OUT * 2, self.OUT))
+
+    def test_what_outlives_the_command_is_not_read(self):
+        run = self.start("cache", "exec", "--max-output", "10kB", "--", "sh", "-c",
+                         "yes & echo $$ $! > pids; sleep 0.2; exit 3")
+        self.wait_for(lambda: self.lines("pids"), "the command")
+        command, left_behind = self.lines("pids")[0].split()
+        self.wait_for(lambda: not os.path.exists(f"/proc/{command}"), "its end")
+        got = 0
+        while piece := os.read(run.process.stdout.fileno(), 4096):
+            got += len(piece)
+            self.assertLess(got, 1 << 20)  # some pipes and buffers of 64 KiB
+            time.sleep(0.001)  # slower than who writes
+        self.assertEqual(run.end().code, 3)
+        self.wait_for(lambda: not os.path.exists(f"/proc/{left_behind}"), "the other's end")
+
+
 class NoCache(ProcessTest):
     """A cache that cannot be used keeps no command from running."""
 
