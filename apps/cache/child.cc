@@ -43,6 +43,9 @@ struct Pipe {
 constexpr int kEnding[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 constexpr int kOther[] = {SIGUSR1, SIGUSR2, SIGCHLD};
 
+// What a command has to end in after the SIGTERM of the --deadline.
+constexpr Clock::duration kGrace = std::chrono::seconds(5);
+
 // Signals are read from a descriptor while this lives.
 class Signals {
  public:
@@ -172,28 +175,27 @@ class Child::Run {
 
   // Waits for something to happen and does what there is to do.
   void step() {
-    int timeout = -1;
-    if (options_.deadline && !end_.past_deadline) {
-      const auto left =
-          std::chrono::ceil<std::chrono::milliseconds>(*options_.deadline - Clock::now()).count();
-      timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000));
+    std::optional<Clock::time_point> next;
+    if (options_.deadline && !killed_) {
+      next = *options_.deadline + (end_.past_deadline ? kGrace : Clock::duration::zero());
     }
-    serve(timeout);
-    if (running_ && options_.deadline && !end_.past_deadline &&
-        Clock::now() >= *options_.deadline) {
-      end_.past_deadline = true;
-      end_.disturbed = true;
-      ::kill(child_, SIGTERM);
-    }
+    serve(next);
+    if (!running_ || !next || Clock::now() < *next) return;
+    ::kill(child_, end_.past_deadline ? SIGKILL : SIGTERM);
+    killed_ = end_.past_deadline;
+    end_.past_deadline = true;
+    end_.disturbed = true;
   }
 
-  void serve(int timeout) {
+  // False: nothing has happened until then.
+  bool serve(std::optional<Clock::time_point> until) {
     waiting_.clear();
     waiting_.push_back({.fd = signals_->descriptor(), .events = POLLIN, .revents = 0});
     output_.wanted(waiting_);
-    if (::poll(waiting_.data(), waiting_.size(), timeout) <= 0) return;
+    if (::poll(waiting_.data(), waiting_.size(), poll_timeout(until)) <= 0) return false;
     output_.serve(waiting_.data() + 1);
     if (waiting_[0].revents != 0) read_signals();
+    return true;
   }
 
   // The command has ended; somebody may want us not to wait for who reads from us.
@@ -201,10 +203,15 @@ class Child::Run {
     if (!signals_) signals_.emplace();
     asked_by_ = 0;
     while (output_.has_unwritten()) {
-      serve(-1);
+      const bool happened = serve(options_.deadline);
       if (asked_by_ != 0) {
         end_.signal = asked_by_;
         end_.code = 128 + asked_by_;
+        return;
+      }
+      if (!happened && options_.deadline && Clock::now() >= *options_.deadline) {
+        end_.code = kOwnFailure;
+        end_.failure = unread_at_deadline().message;
         return;
       }
     }
@@ -252,6 +259,7 @@ class Child::Run {
   const pid_t parent_ = ::getpid();
   pid_t child_ = -1;
   bool running_ = false;
+  bool killed_ = false;  // by us
   Clock::time_point began_;
   std::vector<struct pollfd> waiting_;
   int asked_by_ = 0;  // the last signal that asks to end

@@ -25,7 +25,8 @@ struct ChildOptions {
   // many bytes and, with `pass_through`, given to our own. Not set: it has all three of ours.
   std::optional<std::uint64_t> keep;
   bool pass_through = false;
-  // The command gets SIGTERM then.
+  // The command gets SIGTERM then, and SIGKILL 5 seconds later; and who does not read what it wrote
+  // is not waited for.
   std::optional<std::chrono::steady_clock::time_point> deadline;
 };
 
@@ -39,7 +40,7 @@ struct ChildEnd {
   // We got a signal that asks to end, or the deadline came: this is not how the command ends when
   // it is left alone.
   bool disturbed = false;
-  bool past_deadline = false;
+  bool past_deadline = false;  // and the command was ended
   std::chrono::steady_clock::duration took{};
 };
 

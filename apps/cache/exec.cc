@@ -68,12 +68,15 @@ localcache::MemoOptions memo_options(const Session& session) {
 // and then to its end.
 class Runner {
  public:
-  Runner(const Session& session, bool pass_through)
+  enum class Where : std::uint8_t { foreground, background };
+
+  Runner(const Session& session, Where where)
       : child_({.words = session.invocation().arguments(),
                 .umask = session.umask(),
                 .keep = session.invocation().size("max-output").value_or(0),
-                .pass_through = pass_through,
-                .deadline = session.deadline()}) {}
+                .pass_through = where == Where::foreground,
+                // It is the caller's: nobody waits for one in the background.
+                .deadline = where == Where::foreground ? session.deadline() : std::nullopt}) {}
 
   // An error: there is nothing to be stored.
   Result<MemoResult> run() {
@@ -106,10 +109,9 @@ class Runner {
 
 // Gives out a stored result.
 int replay(const Session& session, const MemoResult& result) {
-  write_errors(result.errors);
-  if (const auto written = write_output(result.output); !written) {
-    return own_failure(session, written.error());
-  }
+  auto written = write_errors_until(session.deadline(), result.errors);
+  if (written) written = write_output_until(session.deadline(), result.output);
+  if (!written) return own_failure(session, written.error());
   return result.exit_code;
 }
 
@@ -125,7 +127,7 @@ void refresh_in_background(Session& session, const std::string& key) {
   }
   ::close_range(STDERR_FILENO + 1, ~0U, 0);
   if (const auto cache = session.open(Access::write)) {
-    Runner runner(session, false);
+    Runner runner(session, Runner::Where::background);
     Memo memo(**cache, memo_options(session));
     static_cast<void>(memo.refresh(key, [&] { return runner.run(); }));
     if (runner.ran()) runner.finish();
@@ -210,7 +212,7 @@ int run_exec(Session& session) {
   const auto began = std::chrono::steady_clock::now();
   const auto key = result_key(session);
   if (!key && key.error().code == ErrorCode::not_found) {  // the current folder was deleted
-    Runner runner(session, true);
+    Runner runner(session, Runner::Where::foreground);
     const int code = run_without(session, key.error(), runner);
     die_if_interrupted(session, runner.end());
     return code;
@@ -231,7 +233,7 @@ int run_exec(Session& session) {
     if (::access(file.c_str(), F_OK) == 0) continue;
     session.messages().warn(fmt::format("--key-file: there is no file {}", printable(file)));
   }
-  Runner runner(session, true);
+  Runner runner(session, Runner::Where::foreground);
   const int code = compute(session, *key, counted, runner);
   session.record(localcache::Timed::exec, std::chrono::steady_clock::now() - began);
   die_if_interrupted(session, runner.end());

@@ -5,19 +5,32 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 
 namespace sluice::cache_cli {
 
 namespace {
 
-// 0, or the errno of what went wrong.
-int write_fully(int descriptor, std::string_view bytes) {
+// False: the deadline is over, and it would still have to wait.
+bool wait_until_writable(int descriptor, Deadline deadline) {
+  struct pollfd waiting{.fd = descriptor, .events = POLLOUT, .revents = 0};
+  while (::poll(&waiting, 1, poll_timeout(deadline)) <= 0) {
+    if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;
+  }
+  return true;
+}
+
+// 0, or the errno of what went wrong; ETIMEDOUT: the deadline is over.
+int write_fully(int descriptor, std::string_view bytes, Deadline deadline = std::nullopt) {
+  const std::size_t at_once = deadline ? writable_at_once(descriptor) : bytes.size();
   while (!bytes.empty()) {
-    const ssize_t wrote = ::write(descriptor, bytes.data(), bytes.size());
+    if (deadline && !wait_until_writable(descriptor, deadline)) return ETIMEDOUT;
+    const ssize_t wrote = ::write(descriptor, bytes.data(), std::min(bytes.size(), at_once));
     if (wrote < 0 && errno == EINTR) continue;
     if (wrote < 0) return errno;
     bytes.remove_prefix(static_cast<std::size_t>(wrote));
@@ -47,9 +60,14 @@ void open_standard_descriptors() {
 }
 
 Result<> write_output(std::string_view bytes) {
-  const int error = write_fully(STDOUT_FILENO, bytes);
+  return write_output_until(std::nullopt, bytes);
+}
+
+Result<> write_output_until(Deadline deadline, std::string_view bytes) {
+  const int error = write_fully(STDOUT_FILENO, bytes, deadline);
   if (error == 0) return {};
   if (error == EPIPE) die_of(SIGPIPE);
+  if (error == ETIMEDOUT) return std::unexpected(unread_at_deadline());
   return std::unexpected(system_error(error, "write to stdout"));
 }
 
@@ -66,9 +84,22 @@ Result<std::size_t> write_ready_output(std::string_view bytes) {
   return done;
 }
 
-void write_errors(std::string_view bytes) {
-  // Nobody could be told.
-  static_cast<void>(write_fully(STDERR_FILENO, bytes));
+Result<> write_errors_until(Deadline deadline, std::string_view bytes) {
+  // Of anything else nobody could be told.
+  if (write_fully(STDERR_FILENO, bytes, deadline) != ETIMEDOUT) return {};
+  return std::unexpected(unread_at_deadline());
+}
+
+Error unread_at_deadline() {
+  return {ErrorCode::deadline, Retry::never, std::nullopt,
+          "the --deadline is over: not all that the command wrote has been read"};
+}
+
+int poll_timeout(Deadline until) {
+  if (!until) return -1;
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(*until - std::chrono::steady_clock::now());
+  return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1'000'000));
 }
 
 std::size_t writable_at_once(int descriptor) {

@@ -1,7 +1,9 @@
 // What a cache command writes: results to stdout, everything else to stderr.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string_view>
 
 #include "base/error.h"
@@ -13,12 +15,19 @@ namespace sluice::cache_cli {
 // would get one of them, and results would be written into it.
 void open_standard_descriptors();
 
+using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+
 // Writes to stdout. A reader that has gone away ends the program as SIGPIPE would, without a word.
 Result<> write_output(std::string_view bytes);
 // Writes as much of it as goes without waiting for whoever reads. Returns how much that was.
 Result<std::size_t> write_ready_output(std::string_view bytes);
-// Writes what another program has written to its stderr to ours.
-void write_errors(std::string_view bytes);
+// The same, but it waits no longer than that for one that does not read: `deadline`.
+Result<> write_output_until(Deadline deadline, std::string_view bytes);
+// Writes what another program has written to its stderr to ours. Fails only with `deadline`.
+Result<> write_errors_until(Deadline deadline, std::string_view bytes);
+[[nodiscard]] Error unread_at_deadline();
+// For poll(2): the milliseconds until then; -1: for ever.
+[[nodiscard]] int poll_timeout(Deadline until);
 
 // How much can be written there at once without waiting, when poll(2) calls it ready.
 [[nodiscard]] std::size_t writable_at_once(int descriptor);

@@ -10,29 +10,40 @@ namespace sluice::table {
 
 // The flags of every command, with another --timeout, and nothing that could be resumed.
 template <std::size_t count>
-consteval std::array<Flag, count> with_timeout(const Flag (&flags)[count], const Flag& timeout) {
+consteval std::array<Flag, count> with_timeout(const Flag (&flags)[count], const Flag& timeout,
+                                               std::string_view deadline_help) {
   std::array<Flag, count> changed = std::to_array(flags);
   for (Flag& flag : changed) {
     if (flag.name == "timeout") flag = timeout;
-    if (flag.name == "deadline") flag.help = "end the whole run after this time, with exit code 6";
+    if (flag.name == "deadline") flag.help = deadline_help;
   }
   return changed;
 }
-inline constexpr auto cache_every_flag =
-    with_timeout(every_command, {.name = "timeout",
-                                 .value = "TIME",
-                                 .kind = ttl,
-                                 .least = 1,
-                                 .standard = "10s",
-                                 .help = "wait no longer than this for others that write"});
+inline constexpr Flag cache_timeout{.name = "timeout",
+                                    .value = "TIME",
+                                    .kind = ttl,
+                                    .least = 1,
+                                    .standard = "10s",
+                                    .help = "wait no longer than this for others that write"};
+inline constexpr auto cache_every_flag = with_timeout(
+    every_command, cache_timeout, "end the whole run after this time, with exit code 6");
 inline constexpr FlagGroup cache_every{"Every command", cache_every_flag};
+// Of those that run a command.
+inline constexpr std::string_view cache_deadline_help =
+    "end the whole run after this time, with exit code 125: the command gets SIGTERM, and SIGKILL "
+    "5s "
+    "later";
+inline constexpr auto cache_exec_every_flag =
+    with_timeout(every_command, cache_timeout, cache_deadline_help);
+inline constexpr FlagGroup cache_exec_every{"Every command", cache_exec_every_flag};
 inline constexpr auto cache_lock_every_flag =
     with_timeout(every_command,
                  {.name = "timeout",
                   .value = "TIME",
                   .kind = ttl,
                   .standard = "30s",
-                  .help = "wait no longer than this for the lock; 0: take it only if it is free"});
+                  .help = "wait no longer than this for the lock; 0: take it only if it is free"},
+                 cache_deadline_help);
 inline constexpr FlagGroup cache_lock_every{"Every command", cache_lock_every_flag};
 
 inline constexpr Flag cache_place[] = {
@@ -307,7 +318,7 @@ inline constexpr Command cache_exec{
         "error of Sluice's own, 126: the command cannot be run, 127: there is none.",
     .arguments = cache_exec_arguments,
     .groups = cache_exec_groups,
-    .global = &cache_every,
+    .global = &cache_exec_every,
     .examples = cache_exec_examples,
     .changes_something = true};
 inline constexpr Command cache_batch{
