@@ -32,6 +32,11 @@ int write_fully(int descriptor, std::string_view bytes, Deadline deadline = std:
     if (deadline && !wait_until_writable(descriptor, deadline)) return ETIMEDOUT;
     const ssize_t wrote = ::write(descriptor, bytes.data(), std::min(bytes.size(), at_once));
     if (wrote < 0 && errno == EINTR) continue;
+    // Whoever made the pipe does not want to wait for it, and has given us the same opening.
+    if (wrote < 0 && errno == EAGAIN) {
+      if (!wait_until_writable(descriptor, deadline)) return ETIMEDOUT;
+      continue;
+    }
     if (wrote < 0) return errno;
     bytes.remove_prefix(static_cast<std::size_t>(wrote));
   }

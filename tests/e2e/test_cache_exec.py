@@ -236,6 +236,29 @@ class SlowReader(ProcessTest):
                               "seq 100000; seq 100000 >&2; seq 100000; exit 4", code=4)
             self.assertEqual((done.out, done.err), (self.OUT * 2, self.OUT))
 
+    def read_without_blocking_the_writer(self, stream, *words):
+        """Through a pipe that its other end does not want to wait for."""
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, fcntl.F_SETFL, os.O_NONBLOCK)
+        process = subprocess.Popen([SLUICE, "cache", *words], env=self.environment(),
+                                   cwd=self.folder, **{stream: writer})
+        os.close(writer)
+        got = b""
+        with open(reader, "rb", buffering=0) as pipe:
+            while piece := pipe.read(65536):
+                got += piece
+                time.sleep(0.001)  # slower than who writes
+        return process.wait(timeout=PATIENCE), got
+
+    def test_a_pipe_that_does_not_block(self):
+        large = os.urandom(1000000)
+        self.cache("set", "large", "-", stdin=large)
+        self.assertEqual(self.read_without_blocking_the_writer("stdout", "get", "large"), (0, large))
+        for stream, script in (("stdout", "seq 100000; exit 3"), ("stderr", "seq 100000 >&2; exit 3")):
+            for _ in range(2):  # the command's, and the stored
+                got = self.read_without_blocking_the_writer(stream, "exec", "--", "sh", "-c", script)
+                self.assertEqual(got, (3, self.OUT))
+
     def test_what_outlives_the_command_is_not_read(self):
         run = self.start("cache", "exec", "--max-output", "10kB", "--", "sh", "-c",
                          "yes & echo $$ $! > pids; sleep 0.2; exit 3")
