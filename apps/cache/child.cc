@@ -41,19 +41,21 @@ struct Pipe {
 };
 
 constexpr int kEnding[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-constexpr int kOther[] = {SIGUSR1, SIGUSR2, SIGCHLD};
+constexpr int kOther[] = {SIGUSR1, SIGUSR2};
 
 // What a command has to end in after the SIGTERM of the --deadline.
 constexpr Clock::duration kGrace = std::chrono::seconds(5);
 
-// Signals are read from a descriptor while this lives.
+// Signals are read from a descriptor while this lives. Those that are ignored stay so, for us and
+// for the command, which inherits that: a caller such as nohup(1) wants them to pass by.
 class Signals {
  public:
   Signals() {
     sigset_t set;
     sigemptyset(&set);
-    for (const int signal : kEnding) sigaddset(&set, signal);
-    for (const int signal : kOther) sigaddset(&set, signal);
+    sigaddset(&set, SIGCHLD);
+    for (const int signal : kEnding) add_unless_ignored(set, signal);
+    for (const int signal : kOther) add_unless_ignored(set, signal);
     sigprocmask(SIG_BLOCK, &set, &before_);
     // Somebody who ignores it would have our child's end thrown away.
     struct sigaction standard{};
@@ -76,6 +78,12 @@ class Signals {
   }
 
  private:
+  static void add_unless_ignored(sigset_t& set, int signal) {
+    struct sigaction now{};
+    if (sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN) return;
+    sigaddset(&set, signal);
+  }
+
   sigset_t before_{};
   struct sigaction child_before_{};
   Descriptor descriptor_;

@@ -162,6 +162,30 @@ class Exec(ProcessTest):
         # Interrupted: not what the command gives when it is left alone. USR1 does not interrupt.
         self.assertEqual(len(self.cache("list").lines()), 1)
 
+    def test_a_signal_that_is_ignored_stays_so(self):
+        ignored = (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1)
+
+        def ignore():
+            for number in ignored:
+                signal.signal(number, signal.SIG_IGN)
+        gate = self.fifo("gate")
+        command = ["exec", "--", "sh", "-c",
+                   f"echo run >> runs; test $(wc -l < runs) -gt 1 || cat '{gate}';"
+                   "grep SigIgn /proc/$$/status"]
+        process = subprocess.Popen([SLUICE, "cache", *command], stdout=subprocess.PIPE,
+                                   env=self.environment(), cwd=self.folder, preexec_fn=ignore)
+        self.addCleanup(process.kill)
+        self.wait_for(lambda: self.lines("runs"), "the command")
+        for number in ignored:
+            process.send_signal(number)
+        gate.write_text("")
+        out = process.communicate(timeout=PATIENCE)[0]
+        self.assertEqual(process.returncode, 0)
+        mask = int(out.split()[1], 16)
+        self.assertTrue(all(mask >> (number - 1) & 1 for number in ignored), out)
+        self.assertEqual(self.cache(*command).out, out)
+        self.assertEqual(self.lines("runs"), ["run"])
+
     def test_the_deadline(self):
         run = self.start("cache", "exec", "--deadline", "200ms", "--", "sleep", "600")
         done = run.end()
