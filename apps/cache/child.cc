@@ -163,9 +163,9 @@ class Child::Run {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != parent_) ::_exit(kOwnFailure);  // it died before that
     if (piped) {
-      const int nothing = ::open("/dev/null", O_RDONLY);
-      ::dup2(nothing, STDIN_FILENO);
-      if (nothing > STDERR_FILENO) ::close(nothing);
+      // The lowest that is free. Where there is no /dev/null, stdin is closed.
+      ::close(STDIN_FILENO);
+      static_cast<void>(::open("/dev/null", O_RDONLY));
       ::dup2(output, STDOUT_FILENO);
       ::dup2(errors, STDERR_FILENO);
     }

@@ -121,10 +121,8 @@ void refresh_in_background(Session& session, const std::string& key) {
   const pid_t child = ::fork();
   if (child != 0) return;  // no process: the next caller tries again
   ::setsid();
-  const int nothing = ::open("/dev/null", O_RDWR);
-  for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    ::dup2(nothing, standard);
-  }
+  // The cache must not become one of them.
+  if (!let_go_of_standard_descriptors()) std::_Exit(kOwnFailure);
   ::close_range(STDERR_FILENO + 1, ~0U, 0);
   if (const auto cache = session.open(Access::write)) {
     Runner runner(session, Runner::Where::background);

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <limits>
 
 #include "base/utf8.h"
 #include "child.h"
@@ -103,10 +104,7 @@ int hold_in_background(const Session& session, std::uint64_t pid) {
     const int code = lock ? 0 : own_failure(session, lock.error());
     ::prctl(PR_SET_PDEATHSIG, 0);
     if (::write(kAnswer, &code, sizeof code) != sizeof code || !lock) std::_Exit(kOwnFailure);
-    const int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-      ::dup2(nothing, standard);
-    }
+    static_cast<void>(let_go_of_standard_descriptors());  // closed will do, too
     ::close(kAnswer);
     hold(process);
   }
@@ -179,6 +177,9 @@ int run_lock(Session& session) {
                                       "--hold-for."));
   }
   if (!pid) return run_command(session);
+  if (*pid > std::numeric_limits<pid_t>::max()) {
+    return own_failure(session, usage(fmt::format("--hold-for: {} is no process id.", *pid)));
+  }
   if (!invocation.on("release")) return hold_in_background(session, *pid);
   if (const auto released = release(session, *pid); !released) {
     return own_failure(session, released.error());

@@ -64,6 +64,13 @@ void open_standard_descriptors() {
   }
 }
 
+bool let_go_of_standard_descriptors() {
+  // Before anything else is opened: there may be no more than these (`ulimit -n`).
+  for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::close(standard);
+  if (::open("/dev/null", O_RDWR) != STDIN_FILENO) return false;
+  return ::dup2(STDIN_FILENO, STDOUT_FILENO) >= 0 && ::dup2(STDIN_FILENO, STDERR_FILENO) >= 0;
+}
+
 Result<> write_output(std::string_view bytes) {
   return write_output_until(std::nullopt, bytes);
 }

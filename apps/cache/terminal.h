@@ -15,6 +15,10 @@ namespace sluice::cache_cli {
 // would get one of them, and results would be written into it.
 void open_standard_descriptors();
 
+// Gives them to /dev/null in a process that stays behind: whoever waits for the end of what they
+// were waits for that no longer. False: there is no /dev/null, and they are closed.
+bool let_go_of_standard_descriptors();
+
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
 // Writes to stdout. A reader that has gone away ends the program as SIGPIPE would, without a word.

@@ -1,6 +1,7 @@
 """`sluice cache lock`: who runs, who waits, and what is told."""
 
 import os
+import resource
 import signal
 import subprocess
 import unittest
@@ -92,6 +93,25 @@ class Lock(ProcessTest):
         self.cache("lock", "l", "--timeout", "60s", "--", "true")
         self.cache("lock", "l", "--release", code=OWN_FAILURE)
         self.assertEqual(self.run_sluice("cache", "get").code, USAGE)
+
+    def test_held_in_the_background_with_few_descriptors(self):
+        for most in range(4, 12):
+            done = subprocess.run(
+                [SLUICE, "cache", "lock", "l", "--hold-for", str(os.getpid())], capture_output=True,
+                env=self.environment(), timeout=PATIENCE, check=False,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most)))
+            if done.returncode == 0:
+                self.cache("lock", "l", "--hold-for", os.getpid(), "--release")
+            else:
+                self.assertIn(b"Too many open files", done.stderr)
+        self.assertEqual(done.returncode, 0)
+
+    def test_held_for_what_is_no_process(self):
+        for number in (2**32 + os.getpid(), 2**31, 2**63 + 1):
+            done = self.cache("lock", "l", "--hold-for", number, code=OWN_FAILURE)
+            self.assertIn(str(number), done.complaint)
+            self.cache("lock", "l", "--hold-for", number, "--release", code=OWN_FAILURE)
+        self.cache("lock", "l", "--timeout", "0", "--", "true")
 
     def test_a_stopped_process_is_named(self):
         holder, gate = self.holding()
