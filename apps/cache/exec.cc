@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <utility>
 
 #include "base/size.h"
 #include "base/utf8.h"
@@ -25,15 +26,20 @@ int own_failure(const Session& session, const Error& error) {
   return kOwnFailure;
 }
 
-Result<std::string> result_key(const Session& session) {
-  const Invocation& invocation = session.invocation();
+Result<std::string> working_directory() {
   char here[PATH_MAX];
   if (::getcwd(here, sizeof here) == nullptr) {
-    return std::unexpected(system_error(errno, "find the current folder"));
+    return std::unexpected(
+        system_error(errno == ERANGE ? ENAMETOOLONG : errno, "find the current folder"));
   }
+  return here;
+}
+
+Result<std::string> result_key(const Session& session, std::string here) {
+  const Invocation& invocation = session.invocation();
   localcache::MemoInput input{
       .arguments = {invocation.arguments().begin(), invocation.arguments().end()},
-      .working_directory = here,
+      .working_directory = std::move(here),
       .environment = {},
       .files = invocation.values("key-file")};
   for (const std::string& name : invocation.values("key-env")) {
@@ -208,13 +214,14 @@ int compute(Session& session, const std::string& key, bool counted, Runner& runn
 
 int run_exec(Session& session) {
   const auto began = std::chrono::steady_clock::now();
-  const auto key = result_key(session);
-  if (!key && key.error().code == ErrorCode::not_found) {  // the current folder was deleted
+  auto here = working_directory();
+  if (!here) {  // it was deleted, say, or its path is too long
     Runner runner(session, Runner::Where::foreground);
-    const int code = run_without(session, key.error(), runner);
+    const int code = run_without(session, here.error(), runner);
     die_if_interrupted(session, runner.end());
     return code;
   }
+  const auto key = result_key(session, std::move(*here));
   if (!key) return own_failure(session, key.error());
   const bool counted = session.exists();  // else there is nothing yet to count in
   auto found = find(session, *key);

@@ -13,7 +13,7 @@ import termios
 import time
 import unittest
 
-from cache_case import CANNOT_RUN, NO_COMMAND, OWN_FAILURE, ProcessTest
+from cache_case import CANNOT_RUN, ENGINE, NO_COMMAND, OWN_FAILURE, ProcessTest
 from harness import PATIENCE, SLUICE, USAGE
 
 
@@ -485,6 +485,20 @@ class WithoutACache(ProcessTest):
             cwd=gone, env=self.environment(), capture_output=True, check=False)
         self.assertEqual((done.returncode, done.stdout), (7, b"ran\n"))
         self.assertIn(b"runs without it", done.stderr)
+
+
+    def test_a_folder_with_a_long_path(self):
+        here = os.getcwd()
+        self.addCleanup(os.chdir, here)
+        os.chdir(self.folder)
+        for _ in range(20):  # more than PATH_MAX, 4096 bytes
+            os.mkdir("d" * 250)
+            os.chdir("d" * 250)
+        for program in (SLUICE, ENGINE):
+            done = subprocess.run([program, "cache", "exec", "--", "sh", "-c", "echo ran; exit 7"],
+                                  env=self.environment(), capture_output=True, check=False)
+            self.assertEqual((done.returncode, done.stdout), (7, b"ran\n"), done.stderr)
+            self.assertIn(b"runs without it", done.stderr)
 
 
 class CtrlC(ProcessTest):
