@@ -171,7 +171,6 @@ class Child::Run {
     }
     ::umask(options_.umask);
     signals_->restore();
-    std::signal(SIGPIPE, SIG_DFL);  // the engine ignores it
     std::vector<char*> words;
     for (const std::string& word : options_.words) words.push_back(const_cast<char*>(word.c_str()));
     words.push_back(nullptr);

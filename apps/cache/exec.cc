@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <new>
 #include <utility>
 
 #include "base/size.h"
@@ -139,6 +140,16 @@ void refresh_in_background(Session& session, const std::string& key) {
   std::_Exit(0);
 }
 
+// What is asked of the cache: one that does not fit into memory cannot be used, either.
+template <class Function>
+auto within_memory(const Function& function) -> decltype(function()) {
+  try {
+    return function();
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorCode::io, "there is not enough memory");
+  }
+}
+
 // The stored result, if there is one that can be given out.
 Result<std::optional<Memo::Found>> find(const Session& session, const std::string& key) {
   std::optional<Memo::Found> found;
@@ -190,7 +201,7 @@ int compute(Session& session, const std::string& key, bool counted, Runner& runn
     auto options = memo_options(session);
     options.counts = !counted;
     Memo memo(**cache, std::move(options));
-    const auto got = memo.get(key, [&] { return runner.run(); });
+    const auto got = within_memory([&] { return memo.get(key, [&] { return runner.run(); }); });
     if (runner.ran()) {
       tell(session, got);
       session.close();
@@ -224,7 +235,7 @@ int run_exec(Session& session) {
   const auto key = result_key(session, std::move(*here));
   if (!key) return own_failure(session, key.error());
   const bool counted = session.exists();  // else there is nothing yet to count in
-  auto found = find(session, *key);
+  auto found = within_memory([&] { return find(session, *key); });
   // A damaged cache is said by what follows.
   if (found && *found) {
     const bool stale = (*found)->freshness == localcache::Freshness::stale;

@@ -129,6 +129,15 @@ bool is_shown() {
   return ::isatty(STDOUT_FILENO) == 1;
 }
 
+void let_writes_fail(int signal) {
+  struct sigaction action{};
+  if (::sigaction(signal, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) return;
+  action = {};
+  action.sa_handler = [](int) {};
+  action.sa_flags = SA_RESTART;
+  ::sigaction(signal, &action, nullptr);
+}
+
 void die_of(int signal) {
   std::signal(signal, SIG_DFL);
   sigset_t set;

@@ -41,6 +41,11 @@ Result<> write_errors_until(Deadline deadline, std::string_view bytes);
 // Whether what is written to stdout is seen at a terminal.
 [[nodiscard]] bool is_shown();
 
+// Lets writes fail (SIGPIPE: with EPIPE, SIGXFSZ: with EFBIG) by which the kernel would end the
+// program. A handler does that, and not SIG_IGN, which the commands that we start would inherit;
+// what the caller ignores stays ignored.
+void let_writes_fail(int signal);
+
 // Ends the program by this signal, whatever is done about it otherwise.
 [[noreturn]] void die_of(int signal);
 

@@ -21,6 +21,7 @@
 #include "commands.h"
 #include "context.h"
 #include "flow/quota.h"
+#include "terminal.h"
 
 namespace sluice::cli {
 
@@ -115,19 +116,21 @@ static void open_standard_descriptors() {
 int main(int argc, char** argv) {
   open_standard_descriptors();
   // A reader that goes away is told by EPIPE, where it is known whose reader it was.
-  std::signal(SIGPIPE, SIG_IGN);
+  sluice::cache_cli::let_writes_fail(SIGPIPE);
+  sluice::cache_cli::let_writes_fail(SIGXFSZ);
   const mode_t umask = ::umask(077);
   // Pages and batches of one to four megabytes come and go: kept by the allocator, they cost no
   // page faults (a third of the system time of a listing).
   ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
   ::mallopt(M_TRIM_THRESHOLD, 16 << 20);
+  const std::vector<std::string> words(argv + 1, argv + argc);
   try {
-    return static_cast<int>(
-        sluice::cli::run(std::vector<std::string>(argv + 1, argv + argc), umask));
+    return static_cast<int>(sluice::cli::run(words, umask));
   } catch (const std::bad_alloc&) {
     std::fputs("sluice: there is not enough memory\n", stderr);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "sluice: an error in Sluice itself: %s; please report it\n", error.what());
   }
-  return static_cast<int>(sluice::ExitCode::failed);
+  return sluice::cli::runs_a_command(words) ? sluice::cache_cli::kOwnFailure
+                                            : static_cast<int>(sluice::ExitCode::failed);
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "fast_path.h"
+#include "session.h"
 #include "terminal.h"
 
 namespace {
@@ -54,8 +56,11 @@ std::string engine_path(const std::string& own) {
 
 int main(int argc, char** argv) {
   sluice::cache_cli::open_standard_descriptors();
+  sluice::cache_cli::let_writes_fail(SIGXFSZ);
   if (argc > 2 && std::string_view(argv[1]) == "cache") {
     const std::vector<std::string> words(argv + 1, argv + argc);
+    const int failed =
+        words[1] == "exec" || words[1] == "lock" ? sluice::cache_cli::kOwnFailure : 1;
     const sluice::Getenv environment = [](std::string_view name) -> std::optional<std::string> {
       const char* value = std::getenv(std::string(name).c_str());
       return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
@@ -64,11 +69,11 @@ int main(int argc, char** argv) {
       if (const auto code = sluice::front::run_fast(words, environment)) return *code;
     } catch (const std::bad_alloc&) {
       say("sluice: there is not enough memory\n");
-      return 1;
+      return failed;
     } catch (const std::exception& error) {
       say(std::string("sluice: an error in Sluice itself: ") + error.what() +
           "; please report it\n");
-      return 1;
+      return failed;
     }
   }
   const std::string own = own_path();

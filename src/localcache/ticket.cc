@@ -12,6 +12,7 @@
 #include <cstring>
 #include <functional>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -83,13 +84,24 @@ Result<bool> wait_in_kernel(int file, RangeLock kind, std::int64_t first, std::i
     }
     return true;
   }
-  std::thread([wait, kind, first, length] {
-    auto got = wait_for_lock(wait->file.get(), kind, first, length);
-    wait->file.reset();
-    const std::lock_guard guard(wait->mutex);
-    wait->result = std::move(got);
-    wait->ended.notify_one();
-  }).detach();
+  try {
+    std::thread([wait, kind, first, length] {
+      auto got = wait_for_lock(wait->file.get(), kind, first, length);
+      wait->file.reset();
+      const std::lock_guard guard(wait->mutex);
+      wait->result = std::move(got);
+      wait->ended.notify_one();
+    }).detach();
+  } catch (const std::system_error&) {
+    // The user may have no more threads (`ulimit -u`). The place in the queue is kept, so the
+    // pauses are the short ones: those behind wait for them, too.
+    Pause pause(LockWait::linear, give_up);
+    for (;;) {
+      const auto got = try_lock(wait->file.get(), kind, first, length);
+      if (!got) return std::unexpected(got.error());
+      if (*got || !pause.sleep()) return *got;
+    }
+  }
   std::unique_lock guard(wait->mutex);
   if (!wait->ended.wait_until(guard, *give_up, [&] { return wait->result.has_value(); })) {
     return false;

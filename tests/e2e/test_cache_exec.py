@@ -394,6 +394,56 @@ class NoCache(ProcessTest):
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
 
 
+class Limits(ProcessTest):
+    """Of the process (ulimit): the command runs, whether or not its result can be kept."""
+
+    def run_limited(self, program, *words, **limits):
+        def limit():
+            for name, most in limits.items():
+                resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
+        return subprocess.run([program, "cache", *words], env=self.environment(), cwd=self.folder,
+                              capture_output=True, preexec_fn=limit, check=False, timeout=PATIENCE)
+
+    def test_small_files(self):
+        for program in (SLUICE, ENGINE):
+            for most in (0, 1000, 30_000, 100_000, 200_000):
+                done = self.run_limited(program, "exec", "--", "sh", "-c",
+                                        f"head -c 300000 /dev/urandom; exit 5 # {most}",
+                                        FSIZE=most)
+                self.assertEqual((done.returncode, len(done.stdout)), (5, 300000), done.stderr)
+            done = self.run_limited(program, "set", "k", "x" * 50_000, FSIZE=20_000)
+            self.assertEqual((done.returncode, len(done.stderr.splitlines())), (1, 1), done.stderr)
+        self.assertEqual(self.cache("list").out, b"")
+
+    def test_a_command_ends_as_it_does_without(self):
+        # Of a file that is too large, unless the caller wants to know that by the error.
+        command = ["exec", "--ttl", "0", "--", "dd", "if=/dev/zero", "of=large", "count=1000"]
+        for program in (SLUICE, ENGINE):
+            self.assertEqual(self.run_limited(program, *command, FSIZE=1000).returncode,
+                             128 + signal.SIGXFSZ)
+            kept = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            try:
+                self.assertEqual(
+                    subprocess.run([program, "cache", *command], env=self.environment(),
+                                   cwd=self.folder, stderr=subprocess.DEVNULL, check=False,
+                                   restore_signals=False,
+                                   preexec_fn=lambda: resource.setrlimit(
+                                       resource.RLIMIT_FSIZE, (1000, 1000))).returncode, 1)
+            finally:
+                signal.signal(signal.SIGXFSZ, kept)
+
+    def test_little_memory(self):
+        most = 24_000_000
+        told = 0
+        while most < 200_000_000:
+            done = self.run_limited(SLUICE, "exec", "-v", "--", "sh", "-c",
+                                    f"head -c 15000000 /dev/zero; exit 5 # {most}", AS=most)
+            self.assertEqual((done.returncode, len(done.stdout)), (5, 15_000_000), done.stderr)
+            told += b"not enough memory" in done.stderr
+            most += 4_000_000
+        self.assertTrue(told)
+
+
 class NotShared(ProcessTest):
     """Whose result may not be stored: those who wait do not wait for each other, too."""
 

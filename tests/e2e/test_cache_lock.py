@@ -106,6 +106,39 @@ class Lock(ProcessTest):
                 self.assertIn(b"Too many open files", done.stderr)
         self.assertEqual(done.returncode, 0)
 
+    @unittest.skipUnless(os.geteuid() == 0 and os.path.exists("/usr/bin/setpriv"),
+                         "needs a second user")
+    def test_a_wait_where_there_can_be_no_threads(self):
+        user = 4_242_424  # with no other processes
+        for path in (self.folder, self.home):
+            path.chmod(0o755)
+        (self.home / "cache").mkdir(exist_ok=True)
+        os.chown(self.home / "cache", user, user)
+
+        def command(*words):
+            return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", SLUICE, "cache",
+                    "lock", "l", *words]
+        hold = command("--hold-for", str(os.getpid()))
+        subprocess.run(hold, env=self.environment(), cwd="/", check=True)
+
+        def start(timeout):
+            return subprocess.Popen(  # itself and the holder, and no more
+                command("--timeout", timeout, "--", "true"), stderr=subprocess.PIPE, cwd="/",
+                env=self.environment(),
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (2, 2)))
+        waiting = start("100ms")
+        self.assertIn(b"process", waiting.communicate(timeout=PATIENCE)[1])
+        self.assertEqual(waiting.returncode, TIMED_OUT)
+        waiting = start("600s")
+        self.addCleanup(waiting.kill)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            waiting.wait(timeout=0.3)
+        subprocess.run([*hold, "--release"], env=self.environment(), cwd="/", check=True)
+        # It has the lock, and there can be no process for the command then, or one in the holder's
+        # place.
+        waiting.communicate(timeout=PATIENCE)
+        self.assertIn(waiting.returncode, (0, OWN_FAILURE))
+
     def test_held_for_what_is_no_process(self):
         for number in (2**32 + os.getpid(), 2**31, 2**63 + 1):
             done = self.cache("lock", "l", "--hold-for", number, code=OWN_FAILURE)
