@@ -52,21 +52,19 @@ void ChildOutput::wanted(std::vector<struct pollfd>& waiting) const {
 
 void ChildOutput::serve(const struct pollfd* answers) {
   for (Flow& flow : flows_) {
-    if ((answers++)->revents != 0) read_some(flow, kPiece);
+    if ((answers++)->revents != 0) read_some(flow);
     if ((answers++)->revents != 0) write_some(flow);
   }
 }
 
 void ChildOutput::collect() {
   for (Flow& flow : flows_) {
+    if (!flow.from) continue;
     int left = 0;
-    if (flow.from && ::ioctl(flow.from.get(), FIONREAD, &left) != 0) left = kPiece;
-    while (flow.from && left > 0) {
-      const std::size_t got = read_some(flow, static_cast<std::size_t>(left));
-      if (got == 0) break;
-      left -= static_cast<int>(got);
+    flow.left = ::ioctl(flow.from.get(), FIONREAD, &left) == 0 ? static_cast<std::size_t>(left) : 0;
+    if (left == 0) flow.from.reset();
+    while (!lost_ && read_some(flow)) {
     }
-    flow.from.reset();
   }
 }
 
@@ -80,41 +78,54 @@ std::string ChildOutput::take(Stream stream) {
 }
 
 bool ChildOutput::has_unwritten() const {
-  return std::ranges::any_of(flows_, &Flow::has_unwritten);
+  return std::ranges::any_of(
+      flows_, [](const Flow& flow) { return flow.has_unwritten() || (flow.from && flow.left); });
 }
 
-std::size_t ChildOutput::read_some(Flow& flow, std::size_t most) {
-  std::array<char, kPiece> piece;
-  ssize_t got = 0;
-  while ((got = ::read(flow.from.get(), piece.data(), std::min(most, piece.size()))) < 0 &&
-         errno == EINTR) {
+bool ChildOutput::make_room(Flow& flow, std::size_t size) {
+  if (lost_ && !flow.pass_through) return true;
+  if (flow.kept.capacity() - flow.kept.size() >= size) return true;
+  try {
+    flow.kept.reserve(std::max(flow.kept.size() + size, 2 * flow.kept.capacity()));
+    return true;
+  } catch (const std::bad_alloc&) {
+    if (lost_) throw;
+    lose({ErrorCode::io, Retry::never, std::nullopt,
+          "there is not enough memory for what the command wrote"});
+    return false;
   }
-  if (got < 0 && errno == EAGAIN) return 0;
+}
+
+bool ChildOutput::read_some(Flow& flow) {
+  if (!flow.from) return false;
+  std::array<char, kPiece> piece;
+  const std::size_t most = std::min(flow.left.value_or(piece.size()), piece.size());
+  if (!make_room(flow, most)) return false;
+  ssize_t got = 0;
+  while ((got = ::read(flow.from.get(), piece.data(), most)) < 0 && errno == EINTR) {
+  }
+  if (got < 0 && errno == EAGAIN) return false;
   if (got <= 0) {
     flow.from.reset();
-    return 0;
+    return false;
   }
   keep(flow, {piece.data(), static_cast<std::size_t>(got)});
-  return static_cast<std::size_t>(got);
+  if (flow.left) {
+    *flow.left -= static_cast<std::size_t>(got);
+    if (*flow.left == 0) flow.from.reset();
+  }
+  return true;
 }
 
+// There is room for it.
 void ChildOutput::keep(Flow& flow, std::string_view bytes) {
-  std::uint64_t size = bytes.size();
+  if (!lost_ || flow.pass_through) flow.kept += bytes;
+  if (lost_) return;
+  std::uint64_t size = 0;
   for (const Flow& each : flows_) size += each.kept.size();
-  if (!lost_ && size > most_) {
-    lose({ErrorCode::too_large, Retry::never, std::nullopt,
-          fmt::format("the command wrote more than {} (--max-output)", format_bytes(most_))});
-  }
-  if (!lost_) {
-    try {
-      flow.kept += bytes;
-      return;
-    } catch (const std::bad_alloc&) {
-      lose({ErrorCode::io, Retry::never, std::nullopt,
-            "there is not enough memory for what the command wrote"});
-    }
-  }
-  if (flow.pass_through) flow.kept += bytes;
+  if (size <= most_) return;
+  lose({ErrorCode::too_large, Retry::never, std::nullopt,
+        fmt::format("the command wrote more than {} (--max-output)", format_bytes(most_))});
 }
 
 // What has been written need not be kept, and the rest only until it is.

@@ -35,15 +35,15 @@ class ChildOutput {
   // Reads and writes what can be without waiting. A reader of our stdout that has gone away ends
   // the program, and so the command.
   void serve(const struct pollfd* answers);
-  // The command has ended: what it wrote last is in its pipes. What processes that it left behind
-  // write there later is not read.
+  // The command has ended: what it wrote last is in its pipes. All of it that can be kept is read
+  // now, the rest by `serve`. What processes that it left behind write there later is not read.
   void collect();
 
   // Why what the command writes is not kept any more.
   [[nodiscard]] const std::optional<Error>& lost() const { return lost_; }
   // What it has written so far; it is kept no longer, and passed through all the same.
   [[nodiscard]] std::string take(Stream stream);
-  // Whether something has been read, and not been written yet.
+  // After `collect`: whether `serve` still has something to do.
   [[nodiscard]] bool has_unwritten() const;
   // Why stdout could not be written, empty if it could. Then nothing more is.
   [[nodiscard]] const std::string& failure() const { return failure_; }
@@ -57,13 +57,17 @@ class ChildOutput {
     std::size_t at_once;      // how much can be written without waiting
     std::string kept;         // what has been read
     std::size_t written = 0;  // how much of it
+    // When the command has ended: how much of what it wrote is still to be read.
+    std::optional<std::size_t> left;
 
     [[nodiscard]] bool has_unwritten() const { return pass_through && written < kept.size(); }
   };
   [[nodiscard]] bool wants_more(const Flow& flow) const;
-  // How many bytes there were, `most` of them at most.
-  std::size_t read_some(Flow& flow, std::size_t most);
+  // False: nothing could be read now.
+  bool read_some(Flow& flow);
   void write_some(Flow& flow);
+  // Before anything is read: what was, and had no room, would be lost.
+  bool make_room(Flow& flow, std::size_t size);
   void keep(Flow& flow, std::string_view bytes);
   void lose(Error why);
 

@@ -433,6 +433,11 @@ class Limits(ProcessTest):
                 signal.signal(signal.SIGXFSZ, kept)
 
     def test_little_memory(self):
+        # All that was written comes, or it is told that it does not.
+        for most in range(5_000_000, 9_000_000, 100_000):
+            done = self.run_limited(SLUICE, "exec", "--", "head", "-c", "15000000", "/dev/zero", AS=most)
+            if done.returncode == 0:
+                self.assertEqual(len(done.stdout), 15_000_000, most)
         most = 24_000_000
         told = 0
         while most < 200_000_000:
