@@ -84,12 +84,12 @@ Result<> write_output_until(Deadline deadline, std::string_view bytes) {
 }
 
 Result<std::size_t> write_ready_output(std::string_view bytes) {
+  const std::size_t at_once = writable_at_once(STDOUT_FILENO);
   std::size_t done = 0;
   while (done < bytes.size()) {
-    // A pipe that is ready takes so much at once (pipe(7)).
-    pollfd ready{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
+    struct pollfd ready{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
     if (::poll(&ready, 1, 0) <= 0) break;
-    const std::string_view piece = bytes.substr(done, PIPE_BUF);
+    const std::string_view piece = bytes.substr(done, at_once);
     if (auto written = write_output(piece); !written) return std::unexpected(written.error());
     done += piece.size();
   }

@@ -23,10 +23,10 @@ using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
 // Writes to stdout. A reader that has gone away ends the program as SIGPIPE would, without a word.
 Result<> write_output(std::string_view bytes);
-// Writes as much of it as goes without waiting for whoever reads. Returns how much that was.
-Result<std::size_t> write_ready_output(std::string_view bytes);
 // The same, but it waits no longer than that for one that does not read: `deadline`.
 Result<> write_output_until(Deadline deadline, std::string_view bytes);
+// The same, as much of it as goes without waiting for who reads. Returns how much that was.
+Result<std::size_t> write_ready_output(std::string_view bytes);
 // Writes what another program has written to its stderr to ours. Fails only with `deadline`.
 Result<> write_errors_until(Deadline deadline, std::string_view bytes);
 [[nodiscard]] Error unread_at_deadline();
