@@ -80,10 +80,12 @@ bool ran_here(const HolderRecord& record) {
 
 bool is_own_process(const HolderRecord& record) {
   struct stat status{};
-  return ran_here(record) &&
-         ::stat(fmt::format("/proc/{}", record.holder.pid).c_str(), &status) == 0 &&
-         status.st_uid == ::geteuid() &&
-         start_of_process(record.holder.pid) == record.process_start;
+  if (!ran_here(record) ||
+      ::stat(fmt::format("/proc/{}", record.holder.pid).c_str(), &status) != 0 ||
+      status.st_uid != ::geteuid()) {
+    return false;
+  }
+  return record.process_start == 0 || record.process_start == start_of_process(record.holder.pid);
 }
 
 bool is_dead(const HolderRecord& record) {

@@ -25,7 +25,8 @@ std::optional<HolderRecord> parse_holder(std::string_view bytes);
 HolderRecord this_holder(std::string_view command);
 // Its process ran on this machine.
 bool ran_here(const HolderRecord& record);
-// It is there, it is the one that made the record, and it is this user's.
+// It is there, it is this user's, and it is the one that made the record, as far as that tells: who
+// could open no more files says no start.
 bool is_own_process(const HolderRecord& record);
 // It ran on this machine, and is gone.
 bool is_dead(const HolderRecord& record);

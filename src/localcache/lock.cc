@@ -142,8 +142,9 @@ Result<std::optional<pid_t>> process_with_lock(const Location& location, std::st
   const auto beside = (*place)->beside(".held");
   if (!beside) return std::unexpected(beside.error());
   // There the kernel knows nothing of it.
-  if (const auto record = HeldFile::holder(**beside);
-      record && record->holder.command == command && is_own_process(*record)) {
+  if (const auto record = HeldFile::holder(**beside); record && record->holder.command == command &&
+                                                      record->process_start != 0 &&
+                                                      is_own_process(*record)) {
     return static_cast<pid_t>(record->holder.pid);
   }
   return std::nullopt;
