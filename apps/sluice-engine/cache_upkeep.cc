@@ -114,8 +114,10 @@ Result<> gc(Session& session) {
     const auto cache = session.open(Access::read);
     if (!cache) return std::unexpected(cache.error());
     std::uint64_t expired = 0;
+    const auto now = (*cache)->now();
     const auto listed = (*cache)->list({}, [&](const localcache::EntryInfo& info) {
-      if (info.stale) ++expired;
+      // One from the future is stale, too, and stays until its time is over.
+      if (info.expires && *info.expires <= now) ++expired;
       return true;
     });
     if (!listed) return listed;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/size.h"
@@ -286,6 +287,11 @@ Result<> Cache::set_limits(const Limits& limits) {
   if (limits.max_bytes == 0) {
     return fail(ErrorCode::invalid_argument,
                 "a cache of 0 bytes holds nothing. Name a size, or clear it.");
+  }
+  // The database counts with a sign.
+  constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
+  if (limits.max_bytes > kMost || limits.max_entries > kMost) {
+    return fail(ErrorCode::invalid_argument, "a limit of a cache is {} at most.", kMost);
   }
   return in_steps(
       open,

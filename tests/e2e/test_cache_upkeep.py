@@ -47,6 +47,9 @@ class Sizes(CacheTest):
         self.cache("limit", "--max-size", "2kB")
         self.assertEqual(self.size()["entries"], 1)
         self.refused("cache", "limit", "--max-size", "lots")
+        for flag in ("--max-size", "--max-entries"):
+            self.refused("cache", "limit", flag, 2**63, mentions="at most")
+        self.assertEqual(self.size()["max_bytes"], 2000)
 
     def test_upkeep(self):
         self.cache("set", "old", "x", "--ttl", "1ms")
