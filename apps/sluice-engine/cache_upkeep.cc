@@ -1,11 +1,11 @@
 // sluice cache limit, gc, verify, repair, clear
 #include <boost/json.hpp>
 
-#include "base/base64.h"
 #include "base/size.h"
 #include "base/utf8.h"
 #include "cache_command.h"
 #include "consent.h"
+#include "json_field.h"
 #include "size_text.h"
 
 namespace sluice::cli {
@@ -32,13 +32,11 @@ std::string none(const Session& session) {
                      printable(session.location().name));
 }
 
+// As every command names it, also where it is not UTF-8.
 json::object named(const Session& session) {
-  const std::string& name = session.location().name;
-  if (is_utf8(name)) return {{"namespace", name}};
-  // As append_json_field writes it.
-  std::string encoded;
-  append_base64(encoded, name);
-  return {{"namespace", encoded}, {"namespace_base64", true}};
+  std::string text = "{";
+  cache_cli::append_json_field(text, "namespace", session.location().name);
+  return json::parse(text + "}").as_object();
 }
 
 // The answer of a command that takes entries away; in a dry run the counts are 0, and a field of
