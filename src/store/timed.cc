@@ -1,6 +1,7 @@
 #include "store/timed.h"
 
 #include <string_view>
+#include <utility>
 
 namespace sluice::store {
 
@@ -44,30 +45,20 @@ io::Task<Result<Page>> Timed::list(ListRequest request) {
 }
 
 io::Task<Result<GetAnswer>> Timed::get(std::span<const std::string_view> keys) {
-  Call call{.name = "get", .begun = Clock::now(), .keys = keys.size()};
-  auto answer = co_await below().get(keys);
-  if (answer) {
-    call.failed = answer->failed.size();
-    call.bytes = answer->entries.bytes();
-  }
-  record(call, stats_.get, answer ? nullptr : &answer.error());
-  co_return answer;
+  return timed_get({.name = "get", .keys = keys.size()}, below().get(keys));
 }
 
 io::Task<Result<GetAnswer>> Timed::get_exact(std::span<const std::string_view> keys) {
-  Call call{.name = "get exactly", .begun = Clock::now(), .keys = keys.size()};
-  auto answer = co_await below().get_exact(keys);
-  if (answer) {
-    call.failed = answer->failed.size();
-    call.bytes = answer->entries.bytes();
-  }
-  record(call, stats_.get, answer ? nullptr : &answer.error());
-  co_return answer;
+  return timed_get({.name = "get exactly", .keys = keys.size()}, below().get_exact(keys));
 }
 
 io::Task<Result<GetAnswer>> Timed::get_metadata(std::span<const std::string_view> keys) {
-  Call call{.name = "get metadata", .begun = Clock::now(), .keys = keys.size()};
-  auto answer = co_await below().get_metadata(keys);
+  return timed_get({.name = "get metadata", .keys = keys.size()}, below().get_metadata(keys));
+}
+
+io::Task<Result<GetAnswer>> Timed::timed_get(Call call, io::Task<Result<GetAnswer>> asking) {
+  call.begun = Clock::now();
+  auto answer = co_await std::move(asking);
   if (answer) {
     call.failed = answer->failed.size();
     call.bytes = answer->entries.bytes();

@@ -46,11 +46,13 @@ class Timed : public StoreDecorator {
   // What one call has done, for the figures and the log.
   struct Call {
     std::string_view name;
-    std::chrono::steady_clock::time_point begun;
+    std::chrono::steady_clock::time_point begun{};
     std::size_t keys = 0;
     std::size_t failed = 0;
     std::size_t bytes = 0;
   };
+  // What `asking`, not begun yet, answers.
+  io::Task<Result<GetAnswer>> timed_get(Call call, io::Task<Result<GetAnswer>> asking);
   void record(const Call& call, CallStats& stats, const Error* error);
 
   Log& log_;
